@@ -1,0 +1,39 @@
+"""The command `antiphon`: where it starts, and what it says when its extra is not installed.
+
+Only this module is imported without typer and rich; the commands stand in modules of their own. Whatever a command
+is given wrongly ends in one line on standard error and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from signal import SIGINT
+from typing import NoReturn
+
+from actors.speak.exit_codes import ExitCode, ended_by
+from protocol.errors import MissingExtraError
+
+__all__ = ["main"]
+
+
+def main() -> NoReturn:
+    """Run the command line, and exit."""
+    try:
+        sys.exit(_run(sys.argv[1:]))
+    except KeyboardInterrupt:  # before a command handles the signal, or after
+        sys.exit(ended_by(SIGINT))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        from actors.speak.command import run_command  # noqa: PLC0415 - needs the extra
+    except ModuleNotFoundError as missing:
+        if missing.name not in {"typer", "rich"}:
+            raise
+        print(f"antiphon: {MissingExtraError('cli', missing.name)}", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    return run_command(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,509 @@
+"""`TurnRecord`: what a turn must not lose, so that it outlives any of its actors.
+
+A plain object, owned by the Connection and lent to the actors of the turn: status, outbox, `seq`, replay window
+and ledger. Actors write to it in the loop; a reader takes events from it in whatever thread it runs. What both
+touch is guarded by the record's lock, and the moment an event is handed over (`take`) is decided under it: an
+interrupt that has taken the lock before leaves nothing to hand over but the end.
+
+A record never waits and never calls an actor; it calls back (`on_room`, `on_end_taken`, the reader's `wake`)
+outside its lock, and whoever registered the callback sees to the thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from bisect import bisect_right
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from protocol.errors import BadAckError, ReaderReplacedError, ReplayGapError
+from protocol.mail import Passed
+from protocol.speech import RemovedSpan, SpeechChunk
+from protocol.turn import ConversationTurn, Failure, TurnStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from actors.runtime import Clock
+
+__all__ = ["OUTBOX_CAPACITY", "Marker", "Reader", "TurnRecord"]
+
+
+OUTBOX_CAPACITY = 16
+"""How many chunks wait in the outbox for their reader; beside them there is room for the start and the end."""
+
+
+class Marker(Enum):
+    """Entries of the outbox that are made into events when they are handed over."""
+
+    START = "stream_start"
+    ERROR = "error"
+    END = "stream_end"
+
+
+_Past = tuple[int, str | Marker | Passed, int, int, str | None]
+"""`seq` and what was handed over: a chunk's text, start, end and emotion, or another entry and nothing.
+
+A plain tuple of plain values: Python's garbage collector stops looking at those, and there are very many.
+"""
+
+
+class Reader:
+    """The right to read a turn. A turn has one live reader; a later one takes over."""
+
+    __slots__ = ("replay",)
+
+    def __init__(self, replay: deque[_Past] | None = None) -> None:
+        self.replay = replay
+        """What was handed over before, with its `seq`, and is to come again."""
+
+
+class TurnRecord:
+    """The state of one turn. All times on the system's clock, in seconds, unless they say otherwise."""
+
+    __slots__ = (
+        "_blocks",
+        "_chunk_ends",
+        "_chunk_seqs",
+        "_clock",
+        "_outbox",
+        "_reader",
+        "_replay",
+        "_wake",
+        "abandoned",
+        "agent_attached",
+        "attention",
+        "connection_id",
+        "created_at",
+        "delivered_to",
+        "end_taken",
+        "ended",
+        "ended_at",
+        "failure",
+        "idle_since",
+        "left_at",
+        "lock",
+        "on_end_taken",
+        "on_room",
+        "parts",
+        "played_to",
+        "pull_since",
+        "reason",
+        "removed",
+        "running_tasks",
+        "sealed",
+        "seq",
+        "session_id",
+        "skipped_events",
+        "started",
+        "started_at",
+        "status",
+        "tokens",
+        "tools_open",
+        "trace_id",
+        "turn_id",
+        "user_id",
+        "user_input",
+    )
+
+    def __init__(
+        self,
+        *,
+        turn_id: str,
+        connection_id: str,
+        session_id: str,
+        user_id: str,
+        user_input: str,
+        trace_id: str,
+        replay_window: int,
+        clock: Clock,
+    ) -> None:
+        self._clock = clock
+        self.turn_id = turn_id
+        self.connection_id = connection_id
+        self.session_id = session_id
+        self.user_id = user_id
+        self.user_input = user_input
+        self.trace_id = trace_id
+        self.lock = threading.RLock()  # a reader that is collected may leave while its thread holds it
+
+        self.status = TurnStatus.PENDING
+        self.reason: str | None = None
+        self.failure: Failure | None = None
+        self.created_at: datetime = clock.wall()
+        self.started_at: datetime | None = None
+        self.ended_at: datetime | None = None
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.sealed = False
+        """Whether the end is decided: nothing more goes into the outbox."""
+        self.end_taken = False
+        """Whether `stream_end` has been handed over."""
+
+        # The way out.
+        self.seq = 0
+        self._outbox: deque[SpeechChunk | Passed | Marker] = deque()
+        self._replay: deque[_Past] = deque(maxlen=replay_window)
+        self._reader: Reader | None = None
+        self._wake: Callable[[], None] | None = None
+        self.on_room: Callable[[], None] | None = None
+        """Called once when a reader has made room in the outbox."""
+        self.on_end_taken: Callable[[TurnRecord], None] | None = None
+        """Called when a reader was handed the end."""
+
+        # The ledger.
+        self.parts: list[str] = []
+        """Pieces of text that the Producer has pulled and not passed on yet: nothing could come of them."""
+        self.attention: Callable[[str], object] | None = None
+        """Set by the Chunker: finds the text that is worth passing on at once. None: any is."""
+        self._blocks: list[str] = []
+        self.delivered_to = 0
+        self.played_to = 0
+        self._chunk_seqs = array("q")
+        self._chunk_ends = array("q")
+        self.tokens = 0
+        self.skipped_events = 0
+        self.removed: dict[str, int] | None = None
+        self.abandoned: tuple[str, ...] = ()
+        self.running_tasks = 0
+        """Tasks of this turn that were cancelled and have neither ended nor been abandoned."""
+
+        self.agent_attached = False
+
+        # What the Supervisor looks at.
+        self.pull_since: float | None = None
+        """Since when the agent has been asked for its next event; None while it is not being asked."""
+        self.tools_open = 0
+        self.idle_since = clock.now()
+        """Since when there has been something to read that nobody asked for; only valid while that is so."""
+        self.left_at: float | None = None
+        """When the last reader left, if no other has come since."""
+
+    def __repr__(self) -> str:
+        return f"<TurnRecord {self.turn_id} {self.status} seq={self.seq} outbox={len(self._outbox)}>"
+
+    # What the actors do with it, in the loop.
+
+    def begin(self) -> None:
+        """PENDING → PROCESSING: `stream_start` can be read."""
+        with self.lock:
+            if self.status is not TurnStatus.PENDING:
+                return
+            self._begin()
+        self.wake()
+
+    def _begin(self) -> None:
+        self.status = TurnStatus.PROCESSING
+        self.started_at, self.started = self._clock.wall(), self._clock.now()
+        self.idle_since = self.started
+        self._outbox.append(Marker.START)
+
+    def heard(self, text: str) -> None:
+        """Enter text into the ledger: one piece, or `parts` joined, which are then done with."""
+        if not self.parts:
+            self._blocks.append(text)
+            self.tokens += 1
+            return
+        with self.lock:  # a snapshot has them once: among the parts or among the blocks
+            self._blocks.append(text)
+            self.tokens += len(self.parts)
+            self.parts.clear()
+
+    def note_removed(self, spans: Iterable[RemovedSpan]) -> None:
+        """Add to the account of what is not spoken."""
+        for span in spans:
+            if self.removed is None:
+                self.removed = {}
+            self.removed[span.rule] = self.removed.get(span.rule, 0) + span.end - span.start
+
+    def has_room(self, else_call: Callable[[], None]) -> bool:
+        """Whether the outbox takes one more entry; if not, `else_call` is called once when it does again."""
+        if len(self._outbox) < OUTBOX_CAPACITY:
+            return True
+        with self.lock:
+            if self.sealed or len(self._outbox) * 2 <= OUTBOX_CAPACITY:
+                return True
+            self.on_room = else_call
+            return False
+
+    @property
+    def tokens_heard(self) -> int:
+        """How many pieces of text the agent has given."""
+        return self.tokens + len(self.parts)
+
+    @property
+    def outbox_depth(self) -> int:
+        """How many entries wait to be handed over."""
+        return len(self._outbox)
+
+    def place(self, item: SpeechChunk | Passed) -> None:
+        """Put something behind the last entry of the outbox; after the end is decided it goes nowhere."""
+        with self.lock:
+            if self.sealed:
+                return
+            if not self._outbox:
+                self.idle_since = self._clock.now()
+            self._outbox.append(item)
+
+    def seal(self, failure: Failure | None) -> None:
+        """Decide the end: behind what is in the outbox come the error, if there is one, and `stream_end`."""
+        with self.lock:
+            if self.sealed:
+                return
+            if self.status is TurnStatus.PENDING:
+                self._begin()
+            self.sealed = True
+            if not self._outbox:
+                self.idle_since = self._clock.now()
+            if failure is not None:
+                self.failure = failure
+                self._outbox.append(Marker.ERROR)
+            self._outbox.append(Marker.END)
+        self.wake()
+
+    def interrupt(self, reason: str) -> bool:
+        """End the turn now: what has not been handed over never will be. False if it has ended before."""
+        with self.lock:
+            if self.status.finished:
+                return False
+            self.sealed = True
+            self.reason = reason
+            self._finish(TurnStatus.INTERRUPTED)
+            self._outbox.clear()
+            if self.seq == 0:
+                self._outbox.append(Marker.START)
+            self._outbox.append(Marker.END)
+            self.idle_since = self._clock.now()
+            self.on_room = None
+        self.wake()
+        return True
+
+    def _finish(self, status: TurnStatus) -> None:
+        self.status = status
+        self.ended_at, self.ended = self._clock.wall(), self._clock.now()
+        self.pull_since = None
+        if self.parts:
+            self.heard("".join(self.parts))
+
+    def wake(self) -> None:
+        """Let the reader know that there is something for it."""
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            wake()
+
+    # What a reader does with it, in any thread.
+
+    def open(self, after_seq: int | None) -> Reader:
+        """Become the reader of this turn, in the place of the one before.
+
+        Args:
+            after_seq: get again what was handed over after this event (-1: from the first), then go on. None: go
+                on with what has not been handed over; if that is nothing, get the `stream_end` again.
+
+        Raises:
+            ReplayGapError: those events have left the replay window, or do not exist.
+
+        """
+        with self.lock:
+            replay: deque[_Past] | None = None
+            window = self._replay
+            if after_seq is None:
+                if self.end_taken:
+                    replay = deque(list(window)[-1:])
+            elif after_seq != self.seq - 1:
+                oldest = self.seq - len(window)
+                if not oldest - 1 <= after_seq < self.seq:
+                    raise ReplayGapError(
+                        f"turn {self.turn_id}: events after {after_seq} cannot be replayed; "
+                        f"{self.seq} were handed over, the window reaches back to {oldest}"
+                    )
+                replay = deque(entry for entry in window if entry[0] > after_seq)
+            reader = self._reader = Reader(replay or None)
+            self.left_at = None
+            self.idle_since = self._clock.now()
+        self.wake()  # the reader before: it finds that it was replaced
+        return reader
+
+    def take(self, reader: Reader) -> dict[str, Any] | None:
+        """Hand the next event over, if there is one.
+
+        Raises:
+            StopIteration: the `stream_end` was handed over to this reader.
+            ReaderReplacedError: another reader has taken over.
+
+        """
+        ended = False
+        with self.lock:
+            if reader is not self._reader:
+                raise ReaderReplacedError(f"another reader took over turn {self.turn_id}")
+            if reader.replay:
+                self.idle_since = self._clock.now()
+                return self._event(reader.replay.popleft())
+            if not self._outbox:
+                if self.end_taken:
+                    raise StopIteration
+                return None
+            item = self._outbox.popleft()
+            self.idle_since = self._clock.now()
+            event = self._hand_over(item)
+            if item is Marker.END:
+                ended = True
+            room = None
+            if self.on_room is not None and len(self._outbox) * 2 <= OUTBOX_CAPACITY:
+                room, self.on_room = self.on_room, None
+        if room is not None:
+            room()
+        if ended and self.on_end_taken is not None:
+            self.on_end_taken(self)
+        return event
+
+    def wait(self, reader: Reader, wake: Callable[[], None]) -> bool:
+        """Have `wake` called when there is something to take; False if there is now."""
+        with self.lock:
+            if reader is not self._reader or reader.replay or self._outbox or self.end_taken:
+                return False
+            self._wake = wake
+            return True
+
+    def unwait(self, wake: Callable[[], None]) -> None:
+        """Take a `wait()` back."""
+        with self.lock:
+            if self._wake == wake:
+                self._wake = None
+                self.idle_since = self._clock.now()
+
+    def leave(self, reader: Reader) -> None:
+        """Stop reading. The turn waits for another reader, for as long as its grace."""
+        with self.lock:
+            if reader is self._reader:
+                self._reader = self._wake = None
+                self.left_at = self._clock.now()
+
+    def _hand_over(self, item: SpeechChunk | Passed | Marker) -> dict[str, Any]:
+        seq = self.seq
+        self.seq = seq + 1
+        past: _Past
+        if type(item) is SpeechChunk:
+            text, start, end, emotion, _removed = item
+            past = (seq, text, start, end, emotion)
+            self.delivered_to = end
+            self._chunk_seqs.append(seq)
+            self._chunk_ends.append(end)
+        else:
+            assert not isinstance(item, SpeechChunk)
+            past = (seq, item, 0, 0, None)
+        self._replay.append(past)
+        if item is Marker.END:
+            self.end_taken = True
+            if not self.status.finished:
+                self.reason = str(self.failure.code) if self.failure else "completed"
+                self._finish(TurnStatus.FAILED if self.failure else TurnStatus.COMPLETED)
+        return self._event(past)
+
+    def _event(self, past: _Past) -> dict[str, Any]:
+        """Make the event of something that has been handed over."""
+        seq, item, start, end, emotion = past
+        if type(item) is str:
+            event: dict[str, Any] = {
+                "type": "tts_ready_chunk",
+                "turn_id": self.turn_id,
+                "connection_id": self.connection_id,
+                "session_id": self.session_id,
+                "seq": seq,
+                "chunk": item,
+                "start": start,
+                "end": end,
+            }
+            if emotion is not None:
+                event["emotion"] = emotion
+            return event
+        if type(item) is Passed:
+            return {**item.event, **self._ids(seq)}
+        assert isinstance(item, Marker)
+        event = {"type": item.value, **self._ids(seq)}
+        if item is Marker.ERROR:
+            assert self.failure is not None
+            event.update(code=str(self.failure.code), error=self.failure.message)
+        elif item is Marker.END:
+            event.update(
+                status=str(self.status),
+                reason=self.reason,
+                content=self._text()[: self.delivered_to],
+                skipped_events=self.skipped_events,
+            )
+        return event
+
+    def _ids(self, seq: int) -> dict[str, Any]:
+        return {
+            "turn_id": self.turn_id,
+            "connection_id": self.connection_id,
+            "session_id": self.session_id,
+            "seq": seq,
+        }
+
+    # What the facade does with it, in any thread.
+
+    def mark_played(self, seq: int) -> None:
+        """Note that the client has played everything up to event `seq`; an earlier one changes nothing.
+
+        Raises:
+            BadAckError: no event of that number has been handed over.
+
+        """
+        with self.lock:
+            if not 0 <= seq < self.seq:
+                raise BadAckError(
+                    f"turn {self.turn_id}: event {seq} was not handed over, the last one was {self.seq - 1}"
+                )
+            chunks = bisect_right(self._chunk_seqs, seq)
+            if chunks:
+                self.played_to = max(self.played_to, self._chunk_ends[chunks - 1])
+
+    def awaits_reader(self) -> bool:
+        """Whether there is something to read and nobody is asking for it."""
+        with self.lock:
+            ready = bool(self._outbox) or (self._reader is not None and bool(self._reader.replay))
+            return ready and self._wake is None
+
+    def text(self) -> str:
+        """Return all that the agent has written."""
+        with self.lock:
+            return self._text()
+
+    def _text(self) -> str:
+        text = "".join(self._blocks)
+        if self.status.finished:  # nothing comes any more
+            self._blocks = [text]
+        return text + "".join(self.parts)
+
+    def snapshot(self) -> ConversationTurn:
+        """Return the turn as it is now."""
+        with self.lock:
+            text = self._text()
+            failure = self.failure if self.status is not TurnStatus.INTERRUPTED else None
+            return ConversationTurn(
+                turn_id=self.turn_id,
+                connection_id=self.connection_id,
+                session_id=self.session_id,
+                user_id=self.user_id,
+                user_input=self.user_input,
+                trace_id=self.trace_id,
+                status=self.status,
+                reason=self.reason,
+                error_code=failure.code if failure else None,
+                error=failure.message if failure else None,
+                created_at=self.created_at,
+                started_at=self.started_at,
+                ended_at=self.ended_at,
+                generated_text=text,
+                delivered_text=text[: self.delivered_to],
+                played_text=text[: self.played_to],
+                tokens=self.tokens_heard,
+                chunks=len(self._chunk_seqs),
+                skipped_events=self.skipped_events,
+                removed=dict(self.removed or {}),
+                abandoned=self.abandoned,
+            )

@@ -1,0 +1,114 @@
+"""Emoji and pictographs: dropped, or their name spoken.
+
+What is one comes from Unicode's data through the `regex` library (Extended_Pictographic, regional
+indicators, emoji modifiers), kept current by its maintainer; a name comes from the `emoji` library, loaded
+only by who wants names. A sequence (skin tones, joiners, flags, keycaps, variation selectors) is one emoji:
+the stage waits for the character after it, never for more.
+"""
+
+
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import regex  # type: ignore[import-untyped]
+
+from actors.speech.pieces import Piece, Removed, Text
+
+__all__ = ["Emoji"]
+
+RULE: Final = "emoji"
+MAX_SEQUENCE: Final = 40  # no emoji that anybody draws is longer; a chain of joiners is cut here
+
+# Letters and signs that Unicode also draws as pictures are text: they have a sound, or end a sentence.
+_STAYS: Final = "©®™‼⁉ℹⓂ㊗㊙〰〽"
+
+_BASE: Final = rf"(?:(?![{_STAYS}])\p{{Extended_Pictographic}}|[{_STAYS}]\uFE0F)"
+_TAIL: Final = r"(?:\uFE0F|\uFE0E|\p{EMod}|\u20E3|[\U000E0020-\U000E007F])*+"
+_SEQUENCE: Final = regex.compile(
+    rf"(?:\p{{RI}}\p{{RI}}?|[0-9#*]\uFE0F?\u20E3|{_BASE}{_TAIL}(?:\u200D{_BASE}{_TAIL})*+\u200D?|\p{{EMod}}"
+    r"|[\uFE0F\u20E3\U000E0020-\U000E007F])"
+)
+_OPEN_END: Final = regex.compile(
+    rf"(?:\p{{RI}}+|[0-9#*]\uFE0F?|[{_STAYS}]|{_BASE}{_TAIL}(?:\u200D{_BASE}{_TAIL})*+\u200D?)\Z"
+)
+
+# Coarse ranges that hold every pictograph: a superset is enough to know which text needs a look.
+RANGES: Final = "\u200d\u203c\u2049\u20e3\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299\ufe0e\ufe0f\U0001f000-\U0001faff\U000e0020-\U000e007f"
+_CARES: Final = re.compile(f"[{RANGES}]")
+
+
+class Emoji:
+    """Removes each emoji, or puts its name in its place."""
+
+    __slots__ = ("_at", "_held", "_names")
+
+    cares = _CARES
+
+    def __init__(self, *, names: bool = False) -> None:
+        self._names = names
+        self._held = ""
+        self._at = 0
+
+    @property
+    def idle(self) -> bool:
+        return not self._held
+
+    def feed(self, pieces: list[Piece]) -> list[Piece]:
+        out: list[Piece] = []
+        for piece in pieces:
+            if type(piece) is not Text or len(piece.text) != piece.end - piece.start:
+                self._release(out, len(self._held))
+                out.append(piece)
+                continue
+            text = piece.text
+            if not self._held:
+                self._at = piece.start
+                if _CARES.search(text) is None and text[-1:] not in "0123456789#*":
+                    out.append(piece)
+                    continue
+            self._held += text
+            end = _OPEN_END.search(self._held, max(0, len(self._held) - MAX_SEQUENCE))
+            self._release(out, end.start() if end else len(self._held))
+        return out
+
+    def flush(self, final: bool = True) -> list[Piece]:
+        out: list[Piece] = []
+        if final:
+            self._release(out, len(self._held))
+        return out
+
+    def _release(self, out: list[Piece], end: int) -> None:
+        """Give what is held up to `end`, without its emoji."""
+        text, base = self._held, self._at
+        if not text:
+            return
+        pos = 0
+        if _CARES.search(text, 0, end) is not None:
+            for match in _SEQUENCE.finditer(text, 0, end):
+                begin, stop = match.span()
+                if begin > pos:
+                    out.append(Text(text[pos:begin], base + pos, base + begin))
+                self._replace(out, match[0], base + begin, base + stop)
+                pos = stop
+        if end > pos:
+            out.append(Text(text[pos:end], base + pos, base + end))
+        self._held = text[end:]
+        self._at = base + end
+
+    def _replace(self, out: list[Piece], sequence: str, start: int, end: int) -> None:
+        name = _name(sequence) if self._names else ""
+        if name:
+            out.append(Text(f" {name} ", start, end))
+        else:
+            out.append(Removed(start, end, RULE))
+
+
+def _name(sequence: str) -> str:
+    """The English short name, as words; nothing for what has none."""
+    import emoji  # its data take a while to load: only who speaks names pays for them
+
+    named = emoji.demojize(sequence, delimiters=(":", ":"))
+    return named.strip(":").replace("_", " ").replace("::", " ") if named.startswith(":") else ""

@@ -1,0 +1,83 @@
+"""Settings of a system: given in code, or read from the environment as `ANTIPHON_…`.
+
+What is given in code wins over the environment. Speech settings nest: `ANTIPHON_SPEECH__MIN_CHUNK_CHARS=20`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from protocol.errors import BadSettingsError
+from protocol.speech import SpeechSettings
+
+__all__ = ["OnBusy", "Settings"]
+
+OnBusy = Literal["reject", "interrupt", "queue"]
+"""What `start_turn()` does while a turn is active."""
+
+
+class Settings(BaseSettings):
+    """The limits and time-outs of a `ConversationSystem`. All times are in seconds, all texts in characters.
+
+    Raises:
+        BadSettingsError: a value is not valid; the message names every one that is not, and its variable.
+
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ANTIPHON_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    queue_maxsize: int = Field(100, ge=1)
+    """Capacity of each mailbox, in messages."""
+    interrupt_wait_timeout: float = Field(1.0, ge=0)
+    """How long a whole interrupt may take before what still runs is abandoned."""
+    agent_stall_seconds: float | None = Field(30.0, gt=0)
+    """How long one pull from the agent may take; a slow client does not count. None: for ever."""
+    tool_stall_seconds: float | None = Field(300.0, gt=0)
+    """The same while a `tool_call` has no `tool_result` yet."""
+    idle_flush_seconds: float | None = Field(2.0, gt=0)
+    """After how long a pause of the agent the text so far is spoken, as far as it is certain. None: never."""
+    turn_deadline_seconds: float | None = Field(None, gt=0)
+    """How long an agent may write, from the start of its turn. None: for ever."""
+    shutdown_timeout_seconds: float = Field(5.0, ge=0)
+    """The most that `shutdown()` takes."""
+    max_turn_chars: int = Field(1_000_000, ge=1)
+    """The most that an agent may write in one turn; then the turn fails with `turn_too_long`."""
+    reader_grace_seconds: float = Field(30.0, gt=0)
+    """How long a turn waits for a reader that has gone, or that asks for nothing."""
+    replay_window: int = Field(256, ge=1)
+    """How many events that were handed over are kept for a reader that comes back."""
+    turn_retention_seconds: float = Field(300.0, ge=0)
+    """How long a finished turn can still be asked for."""
+    turn_retention_count: int = Field(100, ge=0)
+    """How many finished turns a connection keeps."""
+    on_busy: OnBusy = "reject"
+    """What `start_turn()` does while a turn is active."""
+    turn_queue_limit: int = Field(10, ge=0)
+    """How many turns may wait with `on_busy="queue"`."""
+    strict_agent_events: bool = False
+    """Whether something that is no event fails the turn, or is skipped, counted and logged."""
+    forward_events: Literal["none", "tools", "all"] = "tools"
+    """Which agent events reach the client beside the text: tool events, unknown types too, or none."""
+    loop_watchdog_seconds: float | None = Field(1.0, gt=0)
+    """How long the loop may be blocked before its stack is logged. None: no watchdog thread."""
+    log_user_text: bool = False
+    """Whether log records may hold what users and agents wrote."""
+    speech: SpeechSettings = Field(default_factory=SpeechSettings)
+    """How text becomes chunks."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as failure:
+            raise BadSettingsError(_describe(failure)) from None
+
+
+def _describe(failure: ValidationError) -> str:
+    lines = []
+    for error in failure.errors():
+        name = "__".join(map(str, error["loc"]))
+        lines.append(f"{name} (ANTIPHON_{name.upper()}): {error['msg']}")
+    return "invalid settings: " + "; ".join(lines)

@@ -1,0 +1,123 @@
+"""Interrupt latency: 1,000 turns at 50 tokens a second each, and one interrupt at a time.
+
+From the call of `interrupt_turn()` until it has returned *and* the reader has its `stream_end`; for the bare
+pipeline from the cancellation until its three tasks are gone. The agents do not speak in step, and the interrupts
+come at any moment between their tokens. Who was interrupted starts a new turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench_load import paced, tokens
+from bench_rows import Row, Target
+from bench_subjects import BARE, DEFAULT_SPEECH, BenchError, Conversation, Subject, World
+
+__all__ = ["InterruptLoad", "measure_interrupts"]
+
+PART = "interrupt latency"
+INTERVAL = 0.02  # seconds between two tokens of a turn
+P99_LIMIT = Target(20, "value", inclusive=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptLoad:
+    """So many turns at once, so many interrupts in a round."""
+
+    turns: int
+    interrupts: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in the table."""
+        return f"{self.turns:,} x 50/s"
+
+
+def measure_interrupts(load: InterruptLoad, repeat: int) -> list[Row]:
+    """Measure in `repeat` rounds of the bare pipeline and the engine in turns."""
+    subjects = (BARE, DEFAULT_SPEECH)
+    latencies: dict[str, list[list[float]]] = {subject.name: [] for subject in subjects}
+    busy: dict[str, list[float]] = {subject.name: [] for subject in subjects}
+    for number in range(repeat):
+        for subject in subjects:
+            gc.collect()
+            milliseconds, share = asyncio.run(_run(subject, load, random.Random(number)))
+            latencies[subject.name].append(milliseconds)
+            busy[subject.name].append(share)
+    return [row for subject in subjects for row in _rows(subject, load, latencies, busy)]
+
+
+def _rows(
+    subject: Subject, load: InterruptLoad, latencies: dict[str, list[list[float]]], busy: dict[str, list[float]]
+) -> list[Row]:
+    """The percentiles of all interrupts together; the spread is that of the rounds."""
+    own = latencies[subject.name]
+    everything = [latency for latencies in own for latency in latencies]
+    rows = []
+    for label, part in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
+        by_round = [_percentile(round_, part) for round_ in own]
+        target = P99_LIMIT if label == "p99" and subject is not BARE else None
+        value = _percentile(everything, part)
+        name = f"{subject.name}, {label}"
+        rows.append(Row(PART, load.name, name, value, "ms", min(by_round), max(by_round), target=target))
+    shares = busy[subject.name]
+    rows.append(
+        Row(PART, load.name, f"{subject.name}, CPU in use", statistics.median(shares), "%", min(shares), max(shares))
+    )
+    return rows
+
+
+def _percentile(values: Sequence[float], part: float) -> float:
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(part * len(ranked)))]
+
+
+async def _run(subject: Subject, load: InterruptLoad, chance: random.Random) -> tuple[list[float], float]:
+    async with subject.open() as world:
+        crowd = Crowd(world, load.turns, chance)
+        await asyncio.sleep(0.1 + INTERVAL)
+        began, cpu = time.perf_counter(), time.process_time()
+        latencies = [await crowd.interrupt_one() for _ in range(load.interrupts)]
+        share = (time.process_time() - cpu) / (time.perf_counter() - began) * 100
+        await crowd.disperse()
+        return latencies, share
+
+
+class Crowd:
+    """All who speak at once."""
+
+    def __init__(self, world: World, size: int, chance: random.Random) -> None:
+        self._chance = chance
+        self._pieces = tokens(200)
+        self._callers = [world.connect() for _ in range(size)]
+        self._turns = {caller: self._speak(caller) for caller in self._callers}
+
+    def _speak(self, caller: Conversation) -> asyncio.Task[int]:
+        agent = paced(self._pieces, INTERVAL, self._chance.uniform(0, INTERVAL))
+        return asyncio.create_task(caller.speak(agent))
+
+    async def interrupt_one(self) -> float:
+        """Interrupt somebody at some moment; return the milliseconds that it took."""
+        await asyncio.sleep(self._chance.uniform(0, INTERVAL))
+        caller = self._chance.choice(self._callers)
+        turn = self._turns[caller]
+        if turn.done():
+            raise BenchError("a turn ended that nobody interrupted") from turn.exception()
+        began = time.perf_counter()
+        await caller.interrupt()
+        await asyncio.wait((turn,))
+        latency = (time.perf_counter() - began) * 1e3
+        self._turns[caller] = self._speak(caller)
+        return latency
+
+    async def disperse(self) -> None:
+        """Interrupt everybody, so that what follows finds a quiet machine."""
+        await asyncio.sleep(INTERVAL)
+        await asyncio.gather(*(caller.interrupt() for caller in self._callers))
+        await asyncio.wait(self._turns.values())

@@ -1,0 +1,114 @@
+"""Nothing is held beyond the limits, and no text is worse than linear."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+
+import pytest
+
+from actors.speech import SpeechPipeline, SpeechSettings
+
+# ruff: noqa: RUF001
+
+UNITS = {
+    "stars": "*",
+    "brackets": "[",
+    "less-than": "<",
+    "quotes": '"',
+    "nested quotes": '"“「',
+    "backticks": "`",
+    "backticks apart": "` ",
+    "dollars": "$",
+    "an endless row": "| a ",
+    "digits": "7",
+    "combining marks": "e\u0301",
+    "only combining marks": "\u0301",
+    "blanks": " ",
+    "line ends": "\n",
+    "no blank": "a",
+    "words without an end": "word ",
+    "no blank and no mark": "天",
+    "sentences": "Hi there you. ",
+    "full stops": ".",
+    "full stops apart": ". ",
+    "exclamations": "!",
+    "open links": "[a](",
+    "open strong": "**a ",
+    "open tags": "<b ",
+    "a chain of joiners": "👩\u200d",
+    "emoji apart": " 😀",
+    "alternating removals": "<b>😀",
+    "open math": "\\(",
+    "escapes": "\\",
+    "ampersands": "&",
+    "items": "- x\n",
+    "marks of all kinds": "[`<*_",
+    "tags of reasoning": "<think>",
+}
+SMALL, LARGE = 1_200, 12_000
+
+
+def work(text: str, *, by_character: bool) -> float:
+    """CPU seconds, the best of two."""
+    best = float("inf")
+    for _ in range(2):
+        pipeline = SpeechPipeline()
+        begun = time.process_time()
+        for token in text if by_character else [text]:
+            pipeline.feed(token)
+            pipeline.take_removed()
+        pipeline.flush()
+        best = min(best, time.process_time() - begun)
+    return best
+
+
+@pytest.mark.parametrize("by_character", [False, True], ids=["whole", "by character"])
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS.keys())
+def test_ten_times_the_text_takes_about_ten_times_the_time(unit: str, by_character: bool) -> None:
+    small = (unit * SMALL)[:SMALL]
+    large = (unit * LARGE)[:LARGE]
+    for _attempt in range(3):  # a busy machine may spoil one measurement, not three
+        if work(large, by_character=by_character) <= 12 * work(small, by_character=by_character) + 0.02:
+            return
+    pytest.fail("more than linear")
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS.keys())
+def test_memory_does_not_grow_with_the_text(unit: str) -> None:
+    pipeline = SpeechPipeline()
+    text = (unit * 1_500)[:1_500]
+    tracemalloc.start()
+
+    def after(rounds: int) -> int:
+        for _ in range(rounds):
+            pipeline.feed(text)
+            pipeline.take_removed()
+        return tracemalloc.get_traced_memory()[0]
+
+    first = after(4)
+    grown = after(12) - first
+    tracemalloc.stop()
+    assert grown < 16_000
+
+
+def test_text_without_any_mark_leaves_in_bounded_chunks() -> None:
+    pipeline = SpeechPipeline()
+    left, held = 0, 0
+    for at in range(20_000):
+        for chunk in pipeline.feed("wort " if at % 2 else "wort, "[:5]):
+            assert len(chunk.text) <= 240
+            left = chunk.end
+        held = max(held, (at + 1) * 5 - left)
+    assert held <= 240 + 240
+
+
+def test_a_fresh_pipeline_is_small() -> None:
+    settings = SpeechSettings()
+    SpeechPipeline(settings).feed("Some *text* to make every table. And <b>more</b>. ")
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    many = [SpeechPipeline(settings) for _ in range(200)]
+    each = (tracemalloc.get_traced_memory()[0] - before) / len(many)
+    tracemalloc.stop()
+    assert each < 3 * 1024

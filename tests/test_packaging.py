@@ -1,0 +1,124 @@
+"""The wheel: what is in it, what it asks for, and that the command runs from it where there is no checkout."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from configparser import ConfigParser
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("actors", "protocol")
+SETUP = ConfigParser()
+SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
+SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build from a copy that holds only what a build may need; it leaves traces where it runs, too."""
+    source = tmp_path_factory.mktemp("source")
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
+    out = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", out, source)
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel in it, and the installed dependencies, which need not be fetched again."""
+    environment = tmp_path_factory.mktemp("elsewhere") / "an environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    python = environment / "bin" / "python"
+    pip("--python", python, "install", "--no-deps", wheel)
+    own = Path(subprocess.check_output([python, "-c", PRINT_SITE_PACKAGES], text=True).strip())
+    # A folder named in a .pth file is searched, but its own .pth files (an editable install) are not read.
+    ours = subprocess.check_output([sys.executable, "-c", PRINT_SITE_PACKAGES], text=True)
+    (own / "dependencies.pth").write_text(ours)
+    return environment
+
+
+PRINT_SITE_PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
+
+
+def pip(*arguments: str | Path) -> None:
+    quiet = ["--quiet", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", *map(str, arguments[:-1]), *quiet, str(arguments[-1])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_wheel_holds_both_packages_typed_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    info = {name for name in names if ".dist-info/" in name}
+    assert names - info == {
+        *(str(path.relative_to(ROOT)) for path in SOURCES),
+        *(f"{package}/py.typed" for package in PACKAGES),
+    }
+    assert any(name.endswith("/LICENSE") for name in info)
+
+
+def test_the_command_speaks_outside_the_checkout(elsewhere: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.md").write_text("# Title\n\nThis is *one* sentence. And another one here.\n")
+    done = run(elsewhere / "bin" / "antiphon", "speak", "text.md", "--tokens-per-second", "0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "This is one sentence." in done.stdout
+    assert "completed" in done.stdout
+
+
+def test_the_packages_come_from_the_wheel_and_know_their_version(elsewhere: Path, tmp_path: Path) -> None:
+    program = "import actors, protocol; print(actors.__file__, protocol.__file__, sep='\\n')"
+    done = run(elsewhere / "bin" / "python", "-c", program, cwd=tmp_path)
+    assert all(line.startswith(str(elsewhere)) for line in done.stdout.splitlines()), done.stdout + done.stderr
+    version = run(elsewhere / "bin" / "antiphon", "--version", cwd=tmp_path).stdout
+    assert version == f"antiphon {SETUP['metadata']['version']}\n"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=[str(path.relative_to(ROOT)) for path in SOURCES])
+def test_what_is_imported_is_asked_for(source: Path) -> None:
+    providers = packages_distributions()
+    asked = {canonicalize_name(Requirement(line).name) for line in requirements() if line}
+    for module in imports(source):
+        if module in sys.stdlib_module_names or module in PACKAGES:
+            continue
+        found = {canonicalize_name(name) for name in providers.get(module, [module])}
+        assert found & asked, f"{source} imports {module}, which setup.cfg does not ask for"
+
+
+def requirements() -> list[str]:
+    lines = [SETUP["options"]["install_requires"], *SETUP["options.extras_require"].values()]
+    return "\n".join(lines).split("\n")
+
+
+def imports(source: Path) -> Iterator[str]:
+    """Name the top-level modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.module.partition(".")[0]
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("ANTIPHON_") and name not in {"PYTHONPATH", "PYTHONHOME"}
+    }
+    return subprocess.run(
+        [*map(str, command)], cwd=cwd, env=clean, capture_output=True, text=True, timeout=60, check=False
+    )
