@@ -65,7 +65,7 @@ def inspect_system(context: EngineContext) -> SystemReport:
         tasks += [task.get_name() for task in actor.tasks]
     for roster in tuple(context.rosters.values()):
         active = roster.active
-        if active is not None and not active.status.finished:
+        if active is not None:  # in the totals once the Connection has heard of its end
             for rule, size in dict(active.removed or {}).items():
                 removed[rule] = removed.get(rule, 0) + size
     return SystemReport(

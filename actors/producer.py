@@ -289,6 +289,8 @@ class Producer(EngineActor):
         if self._in_hand is not None:
             self._offer(self._in_hand)
         self._flush(final=True)
+        if failure is None and self._total > self._most:
+            failure = self._too_long()
         self._turn.post(AgentDone(failure), self.actor_urn)
 
     def _flush(self, *, final: bool) -> None:

@@ -8,9 +8,7 @@ of non-blank characters before it, summed over all lines of one source (or langu
 waits: how many characters past its end were read when a sentence was recognised.
 
 Beside ours stand the batch segmenters that happen to be installed (sentencex, pysbd), on the whole text.
-"""
-
-# ruff: noqa: RUF001  (the marks of all scripts are meant as they are)
+"""  # noqa: EXE002
 
 from __future__ import annotations
 
@@ -187,8 +185,16 @@ def main() -> int:
         "at_once": len(waits.at_once),
     }
     if options.json:
-        print(json.dumps({"scores": {k: {g: vars(s) | {"f1": s.f1} for g, s in v.items()} for k, v in rows.items()},
-                          "wait": summary}, ensure_ascii=False, indent=1))
+        print(
+            json.dumps(
+                {
+                    "scores": {k: {g: vars(s) | {"f1": s.f1} for g, s in v.items()} for k, v in rows.items()},
+                    "wait": summary,
+                },
+                ensure_ascii=False,
+                indent=1,
+            )
+        )
         return 0
     for name, scores in rows.items():
         exact = sum(one.exact for one in scores.values())

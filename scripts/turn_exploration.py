@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from protocol.turn import Input, Phase, TurnStatus
 from turn_model import TOOL, Bounds, Event, Step, World, outbox_capacity
+
+from protocol.turn import Input, Phase, TurnStatus
 
 __all__ = ["Exploration", "Schedule", "ViolationError", "explore"]
 

@@ -30,7 +30,7 @@ from typing import Any, ClassVar, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import actors.record
-from actors.record import Marker, TurnRecord
+from actors.record import TurnRecord
 from actors.runtime import Clock
 from protocol.errors import FailureCode
 from protocol.mail import End, Flush, Passed
@@ -126,7 +126,7 @@ class OneBehind:
         self.fed += len(text)
         return chunks
 
-    def flush(self, final: bool = True) -> list[SpeechChunk]:  # noqa: ARG002, FBT001 - a pipeline's interface
+    def flush(self, final: bool = True) -> list[SpeechChunk]:  # noqa: ARG002 - a pipeline's interface
         """Return what was held back."""
         held, self.held = self.held, ""
         return [SpeechChunk(held, self.fed - len(held), self.fed)] if held else []
@@ -169,7 +169,9 @@ class Event(NamedTuple):
     def of(cls, event: dict[str, Any]) -> Event:
         """Read it from what a reader got."""
         text = event.get("chunk") or event.get("content") or event.get("name") or ""
-        return cls(event["type"], event["seq"], text, event.get("status", ""), event.get("reason") or event.get("code", ""))
+        return cls(
+            event["type"], event["seq"], text, event.get("status", ""), event.get("reason") or event.get("code", "")
+        )
 
 
 class _StillClock(Clock):
@@ -250,7 +252,7 @@ class World:
     children: tuple[str, ...] = ()
     known: bool = False
     """Whether the Connection has a Turn actor in its books."""
-    record: RecordState = RecordState()
+    record: RecordState = RecordState()  # noqa: RUF009
     alive: frozenset[str] = frozenset({CONNECTION})
     boxes: tuple[tuple[Mail, ...], ...] = ((),) * len(BOXES)
     # The token lanes, and who was refused there.
@@ -357,7 +359,9 @@ class World:
             if actor in self.alive
             for mail in box
         }
-        waiting |= {Step(actor, "data") for actor in (CHUNKER, EMITTER) if actor in self.alive and self._has_data(actor)}
+        waiting |= {
+            Step(actor, "data") for actor in (CHUNKER, EMITTER) if actor in self.alive and self._has_data(actor)
+        }
         if self.record.outbox:
             waiting.add(Step("reader", "take"))
         if self.asking:

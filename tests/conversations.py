@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from splitter import Splitter
+
 from actors import ConversationSystem, EventStream, MessageProcessor, Settings
 from actors.record import TurnRecord
 from protocol.events import read_event
-from splitter import Splitter
 
 __all__ = ["actor_of", "chunks_of", "end_of", "engine", "hold_to_contract", "read", "record_of", "talk"]
 
@@ -70,7 +71,7 @@ def hold_to_contract(events: list[Event]) -> None:
 
 def actor_of(system: ConversationSystem, kind: str) -> Any:
     """Return the one living actor of a kind."""
-    (actor,) = [a for ref in system.context.registry.values() if (a := ref._actor_weakref()) and a.kind == kind]
+    (actor,) = [actor for actor in system.context.registry.values() if actor.kind == kind]
     return actor
 
 

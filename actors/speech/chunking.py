@@ -7,8 +7,6 @@ within a chunk belongs to it, what lies between chunks waits for `take_removed`,
 rule as one. Nothing leaves that a voice could not say.
 """
 
-# ruff: noqa: RUF001  (the marks of all scripts are meant as they are)
-
 from __future__ import annotations
 
 import re

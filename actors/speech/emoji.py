@@ -6,8 +6,6 @@ only by who wants names. A sequence (skin tones, joiners, flags, keycaps, variat
 the stage waits for the character after it, never for more.
 """
 
-
-
 from __future__ import annotations
 
 import re
@@ -36,7 +34,7 @@ _OPEN_END: Final = regex.compile(
 )
 
 # Coarse ranges that hold every pictograph: a superset is enough to know which text needs a look.
-RANGES: Final = "\u200d\u203c\u2049\u20e3\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299\ufe0e\ufe0f\U0001f000-\U0001faff\U000e0020-\U000e007f"
+RANGES: Final = "\u200d\u203c\u2049\u20e3\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299\ufe0e\ufe0f\U0001f000-\U0001faff\U000e0020-\U000e007f"  # noqa: E501
 _CARES: Final = re.compile(f"[{RANGES}]")
 
 
@@ -108,7 +106,7 @@ class Emoji:
 
 def _name(sequence: str) -> str:
     """The English short name, as words; nothing for what has none."""
-    import emoji  # its data take a while to load: only who speaks names pays for them
+    import emoji  # its data take a while to load: only who speaks names pays for them  # noqa: PLC0415
 
     named = emoji.demojize(sequence, delimiters=(":", ":"))
     return named.strip(":").replace("_", " ").replace("::", " ") if named.startswith(":") else ""

@@ -4,8 +4,6 @@ A tag is a bracket, one of the configured words, and the bracket's partner; anyt
 text. Only what may still become a tag is held: never more than the longest of the words.
 """
 
-# ruff: noqa: RUF001  (the marks of all scripts are meant as they are)
-
 from __future__ import annotations
 
 import re
@@ -28,7 +26,9 @@ class _TagSyntax:
         words = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
         prefixes = {name[:size] for name in names for size in range(1, len(name) + 1)}
         starts = "|".join(re.escape(prefix) for prefix in sorted(prefixes, key=len, reverse=True))
-        self.tag = re.compile(rf"\( ?({words}) ?\)|\[ ?({words}) ?\]|（({words})）|［({words})］|【({words})】", re.IGNORECASE)
+        self.tag = re.compile(
+            rf"\( ?({words}) ?\)|\[ ?({words}) ?\]|（({words})）|［({words})］|【({words})】", re.IGNORECASE
+        )
         self.partial = re.compile(rf"[{re.escape(OPENERS)}] ?(?:(?:{starts}) ?)?\Z", re.IGNORECASE)
         self.longest = max(map(len, names), default=0) + 4
 

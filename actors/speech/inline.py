@@ -9,8 +9,6 @@ two exceptions that a reader needs: a double run closes an open one whatever sta
 between wide characters.
 """
 
-# ruff: noqa: RUF001  (the marks of all scripts are meant as they are)
-
 from __future__ import annotations
 
 import re

@@ -11,8 +11,6 @@
 All in lower case, without the last full stop.
 """
 
-# ruff: noqa: RUF001  (the marks of all scripts are meant as they are)
-
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -26,7 +24,7 @@ def _set(words: str) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Words:  # noqa: D101
     titles: frozenset[str] = frozenset()
     inner: frozenset[str] = frozenset()
     before_number: frozenset[str] = frozenset()
@@ -90,10 +88,40 @@ WORDS: Final[dict[str, Words]] = {
             " dienstag mittwoch donnerstag freitag samstag sonntag sonnabend"
         ),
         nouns=(
-            *_GERMANIC_MONTHS, "jahrhundert", "jahrtausend", "jahrestag", "jahrzehnt", "geburtstag", "todestag", "jahr",
-            "tag", "mal", "platz", "rang", "stock", "etage", "klasse", "kapitel", "auflage", "ausgabe", "staffel",
-            "runde", "minute", "stunde", "woche", "monat", "spieltag", "präsident", "weltkrieg", "armee", "division",
-            "bezirk", "wahlperiode", "generation", "etappe", "hochzeitstag",
+            *_GERMANIC_MONTHS,
+            "jahrhundert",
+            "jahrtausend",
+            "jahrestag",
+            "jahrzehnt",
+            "geburtstag",
+            "todestag",
+            "jahr",
+            "tag",
+            "mal",
+            "platz",
+            "rang",
+            "stock",
+            "etage",
+            "klasse",
+            "kapitel",
+            "auflage",
+            "ausgabe",
+            "staffel",
+            "runde",
+            "minute",
+            "stunde",
+            "woche",
+            "monat",
+            "spieltag",
+            "präsident",
+            "weltkrieg",
+            "armee",
+            "division",
+            "bezirk",
+            "wahlperiode",
+            "generation",
+            "etappe",
+            "hochzeitstag",
         ),
     ),
     "es": Words(
@@ -118,7 +146,9 @@ WORDS: Final[dict[str, Words]] = {
         ),
     ),
     "it": Words(
-        titles=_set("sig sigg sig.ra sig.na dott dott.ssa prof prof.ssa avv ing arch rag geom dir on sen ten gen mons don"),
+        titles=_set(
+            "sig sigg sig.ra sig.na dott dott.ssa prof prof.ssa avv ing arch rag geom dir on sen ten gen mons don"
+        ),
         inner=_set("p.es es ecc.ecc amm econ az"),
         before_number=_NUMBERED | _set("gen febbr sett ott dic"),
         ends=_FIRMS | _set("ecc s.p.a s.r.l a.c d.c"),
@@ -132,14 +162,18 @@ WORDS: Final[dict[str, Words]] = {
         inner=_set("p.ex ex aprox vs"),
         ends=_FIRMS | _set("a.c d.c s.a e.u.a"),
         before_number=_NUMBERED | _set("fev abr mai ago set out dez"),
-        openers=_set("o a os as um uma uns umas em no na de do da por para com se mas e ou ele ela eles elas eu nós é foi"),
+        openers=_set(
+            "o a os as um uma uns umas em no na de do da por para com se mas e ou ele ela eles elas eu nós é foi"
+        ),
     ),
     "nl": Words(
         titles=_set("dhr mevr mw dr drs ir ing prof mr st"),
         inner=_set("bijv bv d.w.z dwz o.a m.a.w i.p.v t.a.v ca evt incl excl resp vgl"),
         ends=_FIRMS | _set("enz e.d n.v b.v chr"),
         before_number=_NUMBERED,
-        openers=_set("de het een in op aan van voor met bij en maar of als dit dat deze die hij zij wij we ik je u er hier daar"),
+        openers=_set(
+            "de het een in op aan van voor met bij en maar of als dit dat deze die hij zij wij we ik je u er hier daar"  # noqa: E501
+        ),
     ),
     "da": Words(
         titles=_set("hr fr frk dr prof sct st"),
@@ -147,14 +181,30 @@ WORDS: Final[dict[str, Words]] = {
         ends=_FIRMS | _set("u.s u.s.a osv mv m.v kr chr"),
         before_number=_NUMBERED | _set("kl stk"),
         openers=_set(
-            "det den de der en et han hun jeg du vi i han hun man hvad hvem hvor hvorfor hvordan men og eller når hvis da"
+            "det den de der en et han hun jeg du vi i han hun man hvad hvem hvor hvorfor hvordan men og eller når hvis da"  # noqa: E501
             " på af til for med om som her nu så efter under"
         ),
         ordinal=True,
         leads=_set("den d til fra og på i det"),
         nouns=(
-            "januar", "februar", "marts", "april", "maj", "juni", "juli", "august", "september", "oktober", "november",
-            "december", "århundrede", "verdenskrig", "gade", "etage", "sal", "plads",
+            "januar",
+            "februar",
+            "marts",
+            "april",
+            "maj",
+            "juni",
+            "juli",
+            "august",
+            "september",
+            "oktober",
+            "november",
+            "december",
+            "århundrede",
+            "verdenskrig",
+            "gade",
+            "etage",
+            "sal",
+            "plads",
         ),
     ),
     "nb": Words(
@@ -162,33 +212,68 @@ WORDS: Final[dict[str, Words]] = {
         inner=_set("f.eks bl.a ca dvs evt inkl ekskl jf"),
         ends=_FIRMS | _set("osv mv kr"),
         before_number=_NUMBERED | _set("kl"),
-        openers=_set("det den de der en et han hun jeg du vi i men og eller når hvis da på av til for med om som her nå så etter"),
+        openers=_set(
+            "det den de der en et han hun jeg du vi i men og eller når hvis da på av til for med om som her nå så etter"  # noqa: E501
+        ),
         ordinal=True,
         leads=_set("den til fra og på i det"),
-        nouns=("januar", "februar", "mars", "april", "mai", "juni", "juli", "august", "september", "oktober", "november",
-               "desember", "århundre", "verdenskrig", "etasje", "plass"),
+        nouns=(
+            "januar",
+            "februar",
+            "mars",
+            "april",
+            "mai",
+            "juni",
+            "juli",
+            "august",
+            "september",
+            "oktober",
+            "november",
+            "desember",
+            "århundre",
+            "verdenskrig",
+            "etasje",
+            "plass",
+        ),
     ),
     "sv": Words(
         titles=_set("hr fr dr prof st"),
         inner=_set("t.ex bl.a ca d.v.s dvs ev inkl exkl jfr"),
         ends=_FIRMS | _set("osv mm m.m kr"),
         before_number=_NUMBERED | _set("kl"),
-        openers=_set("det den de der en ett han hon jag du vi i men och eller när om då på av till för med som här nu så efter"),
+        openers=_set(
+            "det den de der en ett han hon jag du vi i men och eller när om då på av till för med som här nu så efter"
+        ),
     ),
     "fi": Words(
         ordinal=True,
         before_number=_NUMBERED,
         ends=_FIRMS | _set("jne ym"),
         inner=_set("esim mm ns n noin ts"),
-        nouns=("tammikuu", "helmikuu", "maaliskuu", "huhtikuu", "toukokuu", "kesäkuu", "heinäkuu", "elokuu", "syyskuu",
-               "lokakuu", "marraskuu", "joulukuu", "vuosisa"),
+        nouns=(
+            "tammikuu",
+            "helmikuu",
+            "maaliskuu",
+            "huhtikuu",
+            "toukokuu",
+            "kesäkuu",
+            "heinäkuu",
+            "elokuu",
+            "syyskuu",
+            "lokakuu",
+            "marraskuu",
+            "joulukuu",
+            "vuosisa",
+        ),
     ),
     "pl": Words(
         titles=_set("dr prof inż mgr św ks gen płk p pan"),
         inner=_set("np tj tzn m.in ok ew tzw im wg"),
         ends=_FIRMS | _set("itd itp n.e p.n.e r"),
         before_number=_NUMBERED | _set("ul godz"),
-        openers=_set("to ten ta te on ona oni w na z do po i a ale lub czy gdy jest są był była nie jak co kto gdzie"),
+        openers=_set(
+            "to ten ta te on ona oni w na z do po i a ale lub czy gdy jest są był była nie jak co kto gdzie"
+        ),
         ordinal=True,
         nouns=("stycz", "lut", "mar", "kwie", "maj", "czerw", "lip", "sierp", "wrze", "paździer", "listopad", "grud"),
     ),
@@ -208,8 +293,26 @@ WORDS: Final[dict[str, Words]] = {
         before_number=_NUMBERED | _set("č čl str ul"),
         ordinal=True,
         leads=_set("dňa od do v vo zo k po na"),
-        nouns=("január", "február", "marec", "marc", "apríl", "máj", "jún", "júl", "august", "september", "septemb",
-               "október", "októb", "november", "novemb", "december", "decemb", "storoč"),
+        nouns=(
+            "január",
+            "február",
+            "marec",
+            "marc",
+            "apríl",
+            "máj",
+            "jún",
+            "júl",
+            "august",
+            "september",
+            "septemb",
+            "október",
+            "októb",
+            "november",
+            "novemb",
+            "december",
+            "decemb",
+            "storoč",
+        ),
     ),
     "hu": Words(
         titles=_set("dr id ifj özv prof"),
@@ -217,8 +320,23 @@ WORDS: Final[dict[str, Words]] = {
         ends=_FIRMS | _set("stb i.sz"),
         before_number=_NUMBERED,
         ordinal=True,
-        nouns=("január", "február", "március", "április", "május", "június", "július", "augusztus", "szeptember", "október",
-               "november", "december", "század", "kerület", "világháború"),
+        nouns=(
+            "január",
+            "február",
+            "március",
+            "április",
+            "május",
+            "június",
+            "július",
+            "augusztus",
+            "szeptember",
+            "október",
+            "november",
+            "december",
+            "század",
+            "kerület",
+            "világháború",
+        ),
     ),
     "tr": Words(
         titles=_set("dr prof doç sn av öğr gen"),
@@ -233,14 +351,18 @@ WORDS: Final[dict[str, Words]] = {
         inner=_set("т.е т.к т.н напр ср см прим тыс млн млрд руб долл коп ул пл просп пр стр гл рис табл обл р"),
         before_number=_NUMBERED | _set("№ п ст с д кв оф т"),
         ends=_set("т.д т.п др пр г гг в вв н.э у.е"),
-        openers=_set("он она оно они мы вы я ты это этот эта эти в на с из по к от для но и а если когда как что кто где не"),
+        openers=_set(
+            "он она оно они мы вы я ты это этот эта эти в на с из по к от для но и а если когда как что кто где не"
+        ),
     ),
     "uk": Words(
         titles=_set("проф акад ім св гр"),
         inner=_set("напр див прим тис млн млрд грн вул пл обл"),
         ends=_set("ін тощо р рр ст н.е"),
         before_number=_NUMBERED | _set("№ п ст с"),
-        openers=_set("він вона воно вони ми ви я ти це цей ця ці в у на з із по до від для але і та якщо коли як що хто де не"),
+        openers=_set(
+            "він вона воно вони ми ви я ти це цей ця ці в у на з із по до від для але і та якщо коли як що хто де не"
+        ),
     ),
     "hi": Words(
         titles=_set("डॉ डा प्रो श्री श्रीमती सुश्री कु पं मो मौ स्व ले कर्नल इं एड मि मिस"),
@@ -256,7 +378,33 @@ WORDS["hr"] = WORDS["sr"] = WORDS["bs"] = WORDS["sl"] = Words(
     before_number=_NUMBERED,
     ends=_FIRMS | _set("itd d.o.o"),
     inner=_set("npr tj tzv oko"),
-    nouns=("siječ", "veljač", "ožuj", "travnj", "svibnj", "lipnj", "srpnj", "kolovoz", "ruj", "listopad", "studen",
-           "prosin", "januar", "februar", "mart", "april", "maj", "jun", "jul", "avgust", "septemb", "oktob", "novemb",
-           "decemb", "stoljeć", "vek", "stolet"),
+    nouns=(
+        "siječ",
+        "veljač",
+        "ožuj",
+        "travnj",
+        "svibnj",
+        "lipnj",
+        "srpnj",
+        "kolovoz",
+        "ruj",
+        "listopad",
+        "studen",
+        "prosin",
+        "januar",
+        "februar",
+        "mart",
+        "april",
+        "maj",
+        "jun",
+        "jul",
+        "avgust",
+        "septemb",
+        "oktob",
+        "novemb",
+        "decemb",
+        "stoljeć",
+        "vek",
+        "stolet",
+    ),
 )

@@ -4,8 +4,6 @@
 never names a text, only words and shapes that a language has many of.
 """
 
-# ruff: noqa: RUF001  (the marks of all scripts are meant as they are)
-
 from __future__ import annotations
 
 import re
@@ -20,7 +18,7 @@ from actors.speech.language_tables import NO_WORDS, WORDS, Words
 __all__ = ["CLOSERS", "Language", "Verdict", "detect", "language_of"]
 
 
-class Verdict(Enum):
+class Verdict(Enum):  # noqa: D101
     WAIT = 0  # more text is needed
     GO_ON = 1  # no end here
     END = 2
@@ -40,7 +38,7 @@ _NOT_AFTER: Final = ",;:،，、；：/\\=)]}%&+<>|~^"  # what cannot begin a se
 _DOUBLE: Final = '"“”„‟'
 _AFTER_MARK: Final = frozenset(AT_ONCE + _CLOSING + "…")
 _PAIRS: Final = {
-    "「": "」", "『": "』", "（": "）)", "《": "》", "〈": "〉", "【": "】", "(": ")）", "[": "]］", "«": "»", "‘": "’",
+    "「": "」", "『": "』", "（": "）)", "《": "》", "〈": "〉", "【": "】", "(": ")）", "[": "]］", "«": "»", "‘": "’",  # noqa: E501
 }  # fmt: skip
 _MARKS: Final = re.escape(WEAK + AT_ONCE + STRONG + BULLETS)
 _RUN: Final = re.compile(rf"\.(?:[ \u00a0]\.(?![.\w])){{1,{MAX_RUN // 2}}}|[{re.escape(WEAK)}]{{1,{MAX_RUN}}}")
@@ -51,7 +49,28 @@ _ITEM: Final = re.compile(rf"[{BULLETS}-]?\s*[(\[]?(?:\d{{1,3}}|[a-zA-Z]|[ivxlcI
 _BEFORE_WORD: Final = re.compile(r".*[\s(\[{\"'“‘„«»”/–—-]", re.DOTALL)
 _ROMAN: Final = re.compile(r"[IVXLC]{1,6}")
 _ACRONYM: Final = re.compile(r"(?:[^\W\d_]{1,2}\.[ \u00a0]?)+[^\W\d_]{1,2}\Z")
-_SUFFIXES: Final = frozenset(["js", "ts", "net", "io", "ai", "com", "org", "py", "rs", "md", "txt", "json", "yaml", "html", "css", "cpp", "exe", "dll"])
+_SUFFIXES: Final = frozenset(
+    [
+        "js",
+        "ts",
+        "net",
+        "io",
+        "ai",
+        "com",
+        "org",
+        "py",
+        "rs",
+        "md",
+        "txt",
+        "json",
+        "yaml",
+        "html",
+        "css",
+        "cpp",
+        "exe",
+        "dll",
+    ]
+)
 _NUMBER: Final = re.compile(r"(?:^|[\s(\[„“\"'–-])(\d{1,2})\Z")
 MAX_BLANKS: Final = 32
 MAX_QUOTE: Final = 200
@@ -119,7 +138,7 @@ class Language:
     def _is_end(
         self, head: str, tail: str, begin: int, mark_end: int, end: int, after: int, final: bool
     ) -> bool | None:
-        """A mark, perhaps closing quotes, and a blank: does the character after it begin a sentence?"""
+        """A mark, perhaps closing quotes, and a blank: does the character after it begin a sentence?"""  # noqa: D400
         sign = tail[begin:mark_end]
         first = tail[after]
         quoted = False
@@ -243,7 +262,7 @@ class Language:
         return not tail[after:stop].lower().startswith(words.nouns)
 
     def _ask(self, before: str, following: str) -> bool:
-        """What the library says: does a sentence end between the two?"""
+        """What the library says: does a sentence end between the two?"""  # noqa: D400
         parts = sentencex.segment(self.code, before[-CONTEXT:] + following)
         size = 0
         for part in reversed(parts[1:]):

@@ -7,8 +7,6 @@ one, because only that makes it a table. Fences, math blocks and skipped content
 and are never held, however long. The end of a heading, a list item, a table row, a paragraph is a `Break`.
 """
 
-# ruff: noqa: RUF001  (the marks of all scripts are meant as they are)
-
 from __future__ import annotations
 
 import re
@@ -531,7 +529,7 @@ class Markup:
         self._inline.hard = False
 
     def _line_end(self, text: str, pos: int, final: bool) -> int:
-        """At the line end of a paragraph, a heading or an item: does the next line go on with it?"""
+        """At the line end of a paragraph, a heading or an item: does the next line go on with it?"""  # noqa: D400
         begin = pos + 1
         quoted = False
         while True:
@@ -562,7 +560,7 @@ class Markup:
         return self._go_on(text, pos, begin, quoted, final)
 
     def _go_on(self, text: str, pos: int, begin: int, quoted: bool, final: bool) -> int:
-        """The next line goes on with the paragraph: is its beginning a boundary all the same?"""
+        """The next line goes on with the paragraph: is its beginning a boundary all the same?"""  # noqa: D400
         inline = self._inline
         first = _LEADING_MARKS.match(text, begin)
         at = first.end() if first else begin
@@ -589,7 +587,7 @@ class Markup:
         self._line = ""
         return begin
 
-    def _finish(self, text: str, pos: int, end: int) -> None:
+    def _finish(self, text: str, pos: int, end: int) -> None:  # noqa: ARG002
         """The block ends with the line end at `pos`."""
         self._inline.put(Text("\n", self._at + pos, self._at + end))
         self._end_block(self._at + end)
@@ -617,7 +615,7 @@ class Markup:
         if end > begin:
             self._inline.put(Removed(self._at + begin, self._at + end, rule, True))
 
-    def _announce(self, text: str, begin: int, end: int) -> int:
+    def _announce(self, text: str, begin: int, end: int) -> int:  # noqa: ARG002
         base = self._at
         self._inline.put(Break(base + begin, Strength.BLOCK))
         self._inline.put(Text(self._phrase, base + begin, base + max(end, begin + 1)))
@@ -662,7 +660,7 @@ class Markup:
         else:
             self._cut(begin, end, CODE)
 
-    def _end_code(self, text: str, begin: int, end: int) -> None:
+    def _end_code(self, text: str, begin: int, end: int) -> None:  # noqa: ARG002
         if self._code == "speak":
             self._inline._remove(begin, end, CODE_MARK)
         else:
@@ -883,7 +881,18 @@ def _ends_line(text: str, at: int, stop: int, final: bool) -> bool:
 
 
 def _columns(line: str) -> int:
-    wide = sum(1 for char in line if char >= "\u1100" and ("\u2e80" <= char <= "\ua4cf" or "\uac00" <= char <= "\ud7a3" or "\uf900" <= char <= "\ufaff" or "\uff00" <= char <= "\uff60" or char >= "\U00020000"))
+    wide = sum(
+        1
+        for char in line
+        if char >= "\u1100"
+        and (
+            "\u2e80" <= char <= "\ua4cf"
+            or "\uac00" <= char <= "\ud7a3"
+            or "\uf900" <= char <= "\ufaff"
+            or "\uff00" <= char <= "\uff60"
+            or char >= "\U00020000"
+        )
+    )
     return len(line) + wide
 
 

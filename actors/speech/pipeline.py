@@ -11,8 +11,6 @@ tokens changes what comes out, only when.
 A stage that raises is taken out of the row; its text goes on as it was, and `take_faults` tells.
 """
 
-# ruff: noqa: RUF001  (the marks of all scripts are meant as they are)
-
 from __future__ import annotations
 
 import logging
@@ -80,7 +78,7 @@ class SpeechPipeline:
         stages: User-defined stages, asked in their order between the emotion and the sentence stage.
         normalise: Called with each chunk's text and the language; what it returns is spoken.
 
-        """
+        """  # noqa: D205
         settings = settings or _DEFAULT
         self.attention: re.Pattern[str] | None = None
         """What the next text has to contain for a chunk to come of it; None: whatever it contains, feed it."""
@@ -216,7 +214,7 @@ class SpeechPipeline:
                 pieces = self._ask(index, pieces)
             return pieces
         reasoning, markup = self._reasoning, self._markup
-        assert reasoning is not None and markup is not None
+        assert reasoning is not None and markup is not None  # noqa: PT018
         clean = markup.clean and text.isascii() and "&" not in text
         if reasoning.idle and reasoning.cares.search(text) is None:
             reasoning.passed(text)
@@ -313,7 +311,7 @@ class _Pass:
 class _Guarded:
     """A user's stage: what went in and has not come out is kept, so that a failure loses nothing."""
 
-    __slots__ = ("_stage", "_report", "_inside", "_failed")
+    __slots__ = ("_failed", "_inside", "_report", "_stage")
 
     def __init__(self, stage: Stage, report: Callable[[str, Exception], None]) -> None:
         self._stage = stage

@@ -37,7 +37,7 @@ class Sentences:
         language: A code; None: from the script of the first letter.
         lines: A blank line ends a sentence. (Where a stage before has seen to that, line ends are blanks.)
 
-        """
+        """  # noqa: D205, D400, D415
         self._lines = lines
         self._language: Language | None = language_of(language) if language else None
         self._head = ""  # the sentence so far, as passed on
@@ -178,7 +178,7 @@ class Sentences:
             elif size:
                 middle = piece.start + size if length == piece.end - piece.start else piece.end
                 queue[index] = Text(piece.text[size:], middle, piece.end)
-                piece = Text(piece.text[:size], piece.start, middle)
+                piece = Text(piece.text[:size], piece.start, middle)  # noqa: PLW2901
                 out.append(Stray(*piece) if stray else piece)
                 self._at = middle
                 break

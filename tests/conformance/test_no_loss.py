@@ -6,13 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from agents import hang, prose, ready, say
 from conversations import chunks_of, end_of, engine, hold_to_contract, read, talk
 from splitter import AttentiveSplitter, RemovingSplitter, Splitter
-from virtual_time import run_virtual, virtual
+from virtual_time import virtual
 
 
 @virtual
@@ -54,52 +51,6 @@ async def test_a_slow_client_holds_the_agent_up_and_loses_nothing() -> None:
         events = [first, *[event async for event in stream]]
     assert pulled == 10_000
     assert "".join(chunks_of(events)) == "".join(prose(2_000))
-
-
-@given(
-    sentences=st.lists(st.sampled_from(["One. ", "Two! ", "#", "# #. ", "and ", "\n", "So? "]), max_size=40),
-    stop_after=st.integers(0, 60),
-    fails=st.booleans(),
-    cut=st.booleans(),
-    maxsize=st.integers(1, 4),
-)
-@settings(max_examples=150, derandomize=True, deadline=None)
-def test_chunks_removed_and_ledger_account_for_every_character(
-    sentences: list[str], stop_after: int, fails: bool, cut: bool, maxsize: int
-) -> None:
-    text = "".join(sentences)
-
-    async def agent() -> Any:
-        for sentence in sentences:
-            yield sentence
-        if fails:
-            raise LookupError
-
-    async def run() -> None:
-        async with engine(RemovingSplitter, queue_maxsize=maxsize) as system:
-            processor = system.connect()
-            turn_id = await processor.start_turn(agent_stream=agent())
-            stream = processor.stream_events(turn_id)
-            events = []
-            async for event in stream:
-                events.append(event)
-                if cut and len(events) == stop_after:
-                    await processor.interrupt_turn(turn_id)
-            turn = processor.get_turn(turn_id)
-            assert turn is not None
-        hold_to_contract(events)
-        assert turn.generated_text == text[: len(turn.generated_text)]
-        assert turn.delivered_text == turn.generated_text[: len(turn.delivered_text)]
-        assert turn.delivered_text == events[-1]["content"]
-        spoken = "".join(chunks_of(events))
-        if turn.status == "interrupted":
-            assert spoken == turn.delivered_text.replace("#", "")
-        else:
-            assert turn.generated_text == text
-            assert len(spoken) + turn.removed.get("hash", 0) == len(text)
-            assert spoken == text.replace("#", "")
-
-    run_virtual(run())
 
 
 @pytest.mark.parametrize("pipeline", [Splitter, AttentiveSplitter])

@@ -7,7 +7,6 @@ import threading
 import time
 
 import pytest
-
 from conversations import engine
 from virtual_time import StandstillError, run_virtual, virtual
 

@@ -1,7 +1,5 @@
 """Text as models write it, and worse: Markdown, many scripts, tags and noise, for the laws."""
 
-# ruff: noqa: RUF001
-
 from hypothesis import strategies as st
 
 ATOMS = [
@@ -27,4 +25,4 @@ texts = st.lists(st.sampled_from(ATOMS), min_size=1, max_size=16).map("".join)
 def cut(text: str, places: list[int]) -> list[str]:
     """`text` in tokens, cut at the given places (modulo its length)."""
     edges = sorted({place % (len(text) + 1) for place in places} | {0, len(text)})
-    return [text[begin:end] for begin, end in zip(edges, edges[1:], strict=False)]
+    return [text[begin:end] for begin, end in zip(edges, edges[1:], strict=False)]  # noqa: RUF007

@@ -3,8 +3,6 @@
 Each case is fed whole and one character at a time, with every sentence and block as its own chunk.
 """
 
-# ruff: noqa: RUF001, E501
-
 CASES: dict[str, list[tuple[str, list[str]]]] = {
     "emphasis": [
         ("This is *soft* and _low_.", ["This is soft and low."]),
@@ -137,7 +135,10 @@ CASES: dict[str, list[tuple[str, list[str]]]] = {
         ("| A | B |\n|---|---|\n| 1 | 2 | 3 |", ["A: 1, B: 2"]),
         ("| a \\| b | c |\n|---|---|\n| 1 | 2 |", ["a | b: 1, c: 2"]),
         ("| A |\n|---|\n| [x](http://y.z) |", ["A: x"]),
-        ("Text before.\n\n| A | B |\n|---|---|\n| 1 | 2 |\nText after.", ["Text before.", "A: 1, B: 2", "Text after."]),
+        (
+            "Text before.\n\n| A | B |\n|---|---|\n| 1 | 2 |\nText after.",
+            ["Text before.", "A: 1, B: 2", "Text after."],
+        ),
         ("Either | or", ["Either | or"]),
         ("A pipe | in text\nand on.", ["A pipe | in text and on."]),
         ("A | B\n---|---\n1 | 2", ["A, B", "A: 1, B: 2"]),

@@ -77,7 +77,7 @@ def test_chunks_and_removed_spans_tile_the_text(text: str, choice: SpeechSetting
     chunks, removed = spoken = speak([text], choice)
     assert_tiles(text, spoken)
     for gaps in (removed, *(chunk.removed for chunk in chunks)):
-        for before, after in zip(gaps, gaps[1:], strict=False):
+        for before, after in zip(gaps, gaps[1:], strict=False):  # noqa: RUF007
             assert before.end <= after.start
             assert before.end < after.start or before.rule != after.rule, "adjacent spans of one rule are one"
     for chunk in chunks:

@@ -9,8 +9,6 @@ import pytest
 
 from actors.speech import SpeechPipeline, SpeechSettings
 
-# ruff: noqa: RUF001
-
 UNITS = {
     "stars": "*",
     "brackets": "[",
@@ -72,24 +70,6 @@ def test_ten_times_the_text_takes_about_ten_times_the_time(unit: str, by_charact
         if work(large, by_character=by_character) <= 12 * work(small, by_character=by_character) + 0.02:
             return
     pytest.fail("more than linear")
-
-
-@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS.keys())
-def test_memory_does_not_grow_with_the_text(unit: str) -> None:
-    pipeline = SpeechPipeline()
-    text = (unit * 1_500)[:1_500]
-    tracemalloc.start()
-
-    def after(rounds: int) -> int:
-        for _ in range(rounds):
-            pipeline.feed(text)
-            pipeline.take_removed()
-        return tracemalloc.get_traced_memory()[0]
-
-    first = after(4)
-    grown = after(12) - first
-    tracemalloc.stop()
-    assert grown < 16_000
 
 
 def test_text_without_any_mark_leaves_in_bounded_chunks() -> None:
