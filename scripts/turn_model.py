@@ -298,7 +298,7 @@ class World:
     @property
     def key(self) -> tuple[Any, ...]:
         """All of it, as something to look up."""
-        return _values(self)  # type: ignore[no-any-return]
+        return _values(self)
 
     # What can happen.
 

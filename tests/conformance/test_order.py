@@ -37,7 +37,7 @@ async def test_a_turn_without_any_text_has_a_start_and_an_end() -> None:
 
 @virtual
 async def test_a_failed_turn_has_one_error_right_before_its_end() -> None:
-    async def agent():  # type: ignore[no-untyped-def]
+    async def agent():
         yield "So far. So"
         raise LookupError
 
