@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import regex  # type: ignore[import-untyped]
+import regex
 
 from actors.speech.pieces import Break, Mood, Piece, Removed, Stray, Strength, Text
 from protocol.speech import RemovedSpan, SpeechChunk

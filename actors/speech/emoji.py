@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import regex  # type: ignore[import-untyped]
+import regex
 
 from actors.speech.pieces import Piece, Removed, Text
 

@@ -11,7 +11,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
-import sentencex  # type: ignore[import-untyped]
+import sentencex
 
 from actors.speech.language_tables import NO_WORDS, WORDS, Words
 
