@@ -220,7 +220,8 @@ class Producer(EngineActor):
         """Enter what has gathered, and `text`, into the ledger; return it, up to the most that a turn may have."""
         parts = self.record.parts
         if parts:
-            parts.append(text)
+            if text:
+                parts.append(text)
             text = "".join(parts)
         self._total += len(text)
         if self._total > self._most:

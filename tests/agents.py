@@ -14,6 +14,7 @@ __all__ = [
     "prose",
     "ready",
     "say",
+    "sentences",
     "stubborn",
 ]
 
@@ -21,6 +22,11 @@ __all__ = [
 def prose(sentences: int) -> list[str]:
     """Return tokens of so many short sentences, five tokens each."""
     return [token for number in range(sentences) for token in ("This", " is", " number ", str(number), ". ")]
+
+
+def sentences(count: int) -> str:
+    """Return a text of so many sentences of 90 characters."""
+    return "".join(f"This is sentence {n} ".ljust(88, "o") + ". " for n in range(count))
 
 
 async def ready(items: Iterable[Any]) -> AsyncIterator[Any]:

@@ -10,7 +10,7 @@ from actors import ConversationSystem, EventStream, MessageProcessor, Settings
 from actors.record import TurnRecord
 from protocol.events import read_event
 
-__all__ = ["actor_of", "chunks_of", "end_of", "engine", "hold_to_contract", "read", "record_of", "talk"]
+__all__ = ["actor_of", "chunks_of", "end_of", "engine", "hold_to_contract", "read", "record_of", "records_of", "talk"]
 
 Event = dict[str, Any]
 
@@ -79,3 +79,8 @@ def record_of(processor: MessageProcessor, turn_id: str) -> TurnRecord:
     """Return a turn's record, for what a snapshot does not show."""
     assert processor._roster is not None
     return processor._roster.turns[turn_id]
+
+
+def records_of(processor: MessageProcessor) -> list[TurnRecord]:
+    """Return the records of all turns that are kept."""
+    return [] if processor._roster is None else list(processor._roster.turns.values())

@@ -1,37 +1,47 @@
-"""A speech pipeline as small as can be, so that tests of the engine do not depend on what speech is."""
+"""Speech pipelines as small as can be, so that tests of the engine do not depend on what speech is."""
 
 from __future__ import annotations
 
 import re
 
+from actors.speech import SpeechPipeline
 from protocol.speech import RemovedSpan, SpeechChunk
 
-__all__ = ["AttentiveSplitter", "RemovingSplitter", "Splitter"]
+__all__ = ["AttentiveSplitter", "Booked", "RemovingSplitter", "Splitter", "Weighed"]
 
-_SENTENCE = re.compile(r"[^.!?]*[.!?]+\s*")
+_MARK = re.compile(r"[.!?]")
+_CUT = re.compile(r"[.!?](?:\s+(?=\S)|(?=[^\s.!?]))")  # what follows has to be there: it may belong to the sentence
+_OPEN = re.compile(r"[.!?]\s*\Z")
 
 
 class Splitter:
-    """Cuts behind `.`, `!` and `?`; the chunks, joined, are the text. Any flush gives what is left."""
+    """Cuts behind `.`, `!` and `?`; the chunks, joined, are the text. Any flush gives what is left.
+
+    Linear in the text, so that what a test measures is the engine: what waits is joined only when a cut may come.
+    """
 
     def __init__(self) -> None:
-        self._rest = ""
+        self._parts: list[str] = []
+        self._open = False  # whether what waits could end where it ends now
         self._at = 0
 
     def feed(self, text: str) -> list[SpeechChunk]:
-        self._rest += text
+        self._parts.append(text)
+        if not self._open and _MARK.search(text) is None:
+            return []
+        text = "".join(self._parts)
         chunks = []
         place = 0
-        # The last sentence waits for what follows, so that the cut does not depend on how the text came.
-        for match in _SENTENCE.finditer(self._rest):
-            if match.end() < len(self._rest):
-                chunks.append(self._chunk(match.group()))
-                place = match.end()
-        self._rest = self._rest[place:]
+        for cut in _CUT.finditer(text):
+            chunks.append(self._chunk(text[place : cut.end()]))
+            place = cut.end()
+        self._parts = [text[place:]]
+        self._open = _OPEN.search(text, place) is not None
         return chunks
 
     def flush(self, final: bool = True) -> list[SpeechChunk]:  # noqa: ARG002 - the interface of a pipeline
-        rest, self._rest = self._rest, ""
+        rest = "".join(self._parts)
+        self._parts, self._open = [], False
         return [self._chunk(rest)] if rest else []
 
     def take_removed(self) -> list[RemovedSpan]:
@@ -80,3 +90,63 @@ class RemovingSplitter(Splitter):
             else:
                 self._removed.extend(spans)
         return out
+
+
+class Weighed(SpeechPipeline):
+    """The real pipeline, put on the scales.
+
+    Args:
+        held: gets the characters that are inside after each text that was fed.
+        slices: gets the size of each such text.
+
+    """
+
+    __slots__ = ("_fed", "_held", "_left", "_slices")
+
+    def __init__(self, held: list[int], slices: list[int] | None = None) -> None:
+        super().__init__()
+        self._held = held
+        self._slices = [] if slices is None else slices
+        self._fed = self._left = 0
+
+    def feed(self, text: str) -> list[SpeechChunk]:
+        chunks = super().feed(text)
+        self._fed += len(text)
+        self._left = chunks[-1].end if chunks else self._left
+        self._held.append(self._fed - self._left)
+        self._slices.append(len(text))
+        return chunks
+
+
+class Booked(SpeechPipeline):
+    """The real pipeline, with its books open.
+
+    Args:
+        spans: gets the place of every chunk and of every stretch between two that is not spoken.
+        removed: gets every stretch that is not spoken, within chunks too.
+
+    """
+
+    __slots__ = ("_removed_spans", "_spans")
+
+    def __init__(self, spans: list[tuple[int, int]], removed: list[RemovedSpan]) -> None:
+        super().__init__()
+        self._spans = spans
+        self._removed_spans = removed
+
+    def feed(self, text: str) -> list[SpeechChunk]:
+        return self._entered(super().feed(text))
+
+    def flush(self, final: bool = True) -> list[SpeechChunk]:
+        return self._entered(super().flush(final))
+
+    def take_removed(self) -> list[RemovedSpan]:
+        gaps = super().take_removed()
+        self._removed_spans.extend(gaps)
+        self._spans.extend((gap.start, gap.end) for gap in gaps)
+        return gaps
+
+    def _entered(self, chunks: list[SpeechChunk]) -> list[SpeechChunk]:
+        self._spans.extend((chunk.start, chunk.end) for chunk in chunks)
+        self._removed_spans.extend(gap for chunk in chunks for gap in chunk.removed)
+        return chunks

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from agents import hang, prose, ready, say
-from conversations import chunks_of, end_of, engine, hold_to_contract, read, talk
-from splitter import AttentiveSplitter, RemovingSplitter, Splitter
-from virtual_time import virtual
+from conversations import actor_of, chunks_of, end_of, engine, hold_to_contract, read, talk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from speech.grammar import cut, texts
+from splitter import AttentiveSplitter, Booked, RemovingSplitter, Splitter
+from virtual_time import run_virtual, virtual
+
+from protocol.speech import RemovedSpan
+
+PLACES = st.lists(st.integers(0, 400), max_size=20)
+
+
+def places_of(events: list[dict[str, Any]]) -> set[tuple[int, int]]:
+    return {(event["start"], event["end"]) for event in events if event["type"] == "tts_ready_chunk"}
+
+
+def assert_tiles(spans: list[tuple[int, int]], length: int) -> None:
+    place = 0
+    for start, end in sorted(spans):
+        assert start == place
+        place = end
+    assert place == length
 
 
 @virtual
@@ -28,6 +49,94 @@ async def test_a_client_that_takes_30_ms_per_event_gets_all_400_sentences_in_ord
     assert {kind for kind, *_ in peaks} == {"turn", "producer", "chunker", "emitter"}
     assert all(peak <= capacity == 100 for _, peak, capacity in peaks)
     assert max(peak for kind, peak, _ in peaks if kind == "emitter") > 50  # it was slow enough to tell
+
+
+@given(text=texts, places=PLACES, live=st.booleans(), maxsize=st.integers(1, 4), pause=st.sampled_from([0.0, 5.0]))
+@settings(max_examples=80, derandomize=True, deadline=None, database=None)
+def test_every_character_is_in_a_chunk_or_was_removed_by_a_named_rule(
+    text: str, places: list[int], live: bool, maxsize: int, pause: float
+) -> None:
+    """The accounting law: what the client was sent and what the rules took are all that the agent wrote."""
+    spans: list[tuple[int, int]] = []
+    removed: list[RemovedSpan] = []
+
+    async def run() -> None:
+        async with engine(lambda: Booked(spans, removed), queue_maxsize=maxsize) as system:
+            processor = system.connect()
+            agent = say(cut(text, places), pause) if live else ready(cut(text, places))
+            turn_id = await processor.start_turn(agent_stream=agent)
+            events = await read(processor.stream_events(turn_id))
+            turn = processor.get_turn(turn_id)
+        assert turn is not None
+        assert turn.generated_text == text
+        assert end_of(events) == ("completed", "completed")
+        assert places_of(events) <= set(spans)
+        assert_tiles(spans, len(text))
+        gaps = set(spans) - places_of(events)
+        assert gaps <= {(gap.start, gap.end) for gap in removed}
+        by_rule = Counter[str]()
+        for gap in removed:
+            by_rule[gap.rule] += gap.end - gap.start
+        assert turn.removed == dict(by_rule)
+        assert system.inspect().removed == turn.removed
+        assert all(turn.removed)  # every rule has a name
+
+    run_virtual(run())
+
+
+@given(
+    text=texts,
+    places=PLACES,
+    taken=st.integers(0, 12),
+    how=st.sampled_from(["interrupt", "agent fails", "child dies"]),
+    maxsize=st.integers(1, 3),
+)
+@settings(max_examples=80, derandomize=True, deadline=None, database=None)
+def test_after_an_interrupt_or_a_failure_the_rest_is_in_the_ledger(
+    text: str, places: list[int], taken: int, how: str, maxsize: int
+) -> None:
+    spans: list[tuple[int, int]] = []
+    removed: list[RemovedSpan] = []
+    told: list[str] = []
+
+    async def agent() -> AsyncIterator[str]:
+        for token in cut(text, places):
+            told.append(token)
+            yield token
+        if how == "agent fails":
+            raise LookupError
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        async with engine(lambda: Booked(spans, removed), queue_maxsize=maxsize) as system:
+            processor = system.connect()
+            turn_id = await processor.start_turn(agent_stream=agent())
+            stream = processor.stream_events(turn_id)
+            events: list[dict[str, Any]] = []
+            while len(events) <= taken and how != "agent fails":
+                try:
+                    events.append(await asyncio.wait_for(anext(stream), 5))
+                except TimeoutError:
+                    break
+            if how == "interrupt":
+                assert await processor.interrupt_turn(turn_id)
+            elif how == "child dies":
+                actor_of(system, "chunker").kill()
+            events += [event async for event in stream]
+            turn = processor.get_turn(turn_id)
+        hold_to_contract(events)
+        assert turn is not None
+        assert turn.status == ("interrupted" if how == "interrupt" else "failed")
+        # All that was pulled is in the ledger; the last token may have been on its way.
+        assert turn.generated_text in ("".join(told), "".join(told[:-1]))
+        if how == "agent fails":  # everything pending is flushed first
+            assert_tiles(spans, len(text))
+        place = len(turn.delivered_text)
+        assert events[-1]["content"] == turn.delivered_text == turn.generated_text[:place]
+        assert max((end for _start, end in places_of(events)), default=0) == place
+        assert_tiles([span for span in spans if span[1] <= place], place)
+
+    run_virtual(run())
 
 
 @virtual
