@@ -15,7 +15,9 @@ import sentencex
 
 from actors.speech.language_tables import NO_WORDS, WORDS, Words
 
-__all__ = ["CLOSERS", "Language", "Verdict", "detect", "language_of"]
+__all__ = ["CLOSERS", "HEAD", "Language", "Verdict", "detect", "language_of"]
+
+HEAD: Final = 240  # how much of the sentence so far a decision looks at
 
 
 class Verdict(Enum):  # noqa: D101
@@ -40,6 +42,7 @@ _AFTER_MARK: Final = frozenset(AT_ONCE + _CLOSING + "…")
 _PAIRS: Final = {
     "「": "」", "『": "』", "（": "）)", "《": "》", "〈": "〉", "【": "】", "(": ")）", "[": "]］", "«": "»", "‘": "’",  # noqa: E501
 }  # fmt: skip
+_OPENS: Final = re.compile(f"[{re.escape(''.join(_PAIRS) + _DOUBLE)}]")
 _MARKS: Final = re.escape(WEAK + AT_ONCE + STRONG + BULLETS)
 _RUN: Final = re.compile(rf"\.(?:[ \u00a0]\.(?![.\w])){{1,{MAX_RUN // 2}}}|[{re.escape(WEAK)}]{{1,{MAX_RUN}}}")
 _BLANKS: Final = re.compile(r"\s*")
@@ -93,12 +96,11 @@ class Language:
         self.line_marks = re.compile(f"[{_MARKS}{extra}\n]")
         self._words: Words = WORDS.get(code, NO_WORDS)
 
-    def judge(self, head: str, tail: str, mark: re.Match[str], final: bool = False) -> tuple[Verdict, int]:
-        """Whether the sentence `head + tail` ends at `mark` (in `tail`), and the offset at which what follows begins.
+    def judge(self, head: str, tail: str, begin: int, final: bool = False) -> tuple[Verdict, int]:
+        """Whether the sentence `head + tail` ends at the mark at `begin` in `tail`, and where what follows begins.
 
         `final`: nothing follows `tail` in this block.
         """
-        begin = mark.start()
         sign = tail[begin]
         if sign in AT_ONCE:
             return self._judge_at_once(head, tail, begin, final)
@@ -109,8 +111,17 @@ class Language:
             if before.isspace() and (head + tail[:begin]).strip(" \t\n" + BULLETS):
                 return Verdict.END, begin
             return Verdict.GO_ON, begin + 1
+        mark_end = end = begin + 1
+        if tail[end : end + 1] == " " and tail[end + 1 : end + 2].isalpha():  # as nearly always
+            if sign in STRONG:
+                return Verdict.END, end + 1
+            answer = self._is_end(head, tail, begin, mark_end, end, end + 1, final)
+            if answer is None:
+                return Verdict.WAIT, begin
+            return (Verdict.END, end + 1) if answer else (Verdict.GO_ON, end)
         run = _RUN.match(tail, begin)
-        mark_end = end = run.end() if run else begin + 1
+        if run is not None:
+            mark_end = end = run.end()
         while end < len(tail) and tail[end] in _CLOSING and end - begin < 2 * MAX_RUN:
             end += 1
         if end - begin >= MAX_RUN:
@@ -174,16 +185,16 @@ class Language:
             if sign == "!":
                 return self._ask(before + tail[begin:end] + " ", first + "a")
             return True
-        word = _last_word(bare)
+        word, pair = _last_words(bare)
         if first.isdigit():
-            return self._ends_before_number(word, bare)
+            return self._ends_before_number(word, pair)
         words = self._words
         if words.ordinal and word[-1:].isdigit():
             number = _NUMBER.search(bare)
             if number is not None:
                 return self._ends_after_number(bare[: number.start(1)], tail, after, final)
         low = word.lower()
-        if low in words.titles or low in words.inner or _two_words(bare) in words.inner:
+        if low in words.titles or low in words.inner or pair in words.inner:
             return False
         probe = self._ask(before + "." + tail[mark_end:end] + " ", first)
         if probe:
@@ -200,7 +211,7 @@ class Language:
         ):
             if len(word) == 1 and word.islower():
                 return True
-            if low in words.ends or _two_words(bare) in words.ends or _ROMAN.fullmatch(word) or _ACRONYM.search(bare):
+            if low in words.ends or pair in words.ends or _ROMAN.fullmatch(word) or _ACRONYM.search(bare):
                 return True
         return self._ask(before + "." + tail[mark_end:end] + " ", opener + " x")
 
@@ -237,20 +248,20 @@ class Language:
         """English `I`, which says nothing about a sentence's beginning."""
         return tail[at] == "I" and not tail[at + 1 : at + 2].isalpha()
 
-    def _ends_before_number(self, word: str, bare: str) -> bool:
+    def _ends_before_number(self, word: str, pair: str) -> bool:
         """`in 2004. 1987 wurde`, but `No. 5` and `ca. 1600`."""
         words = self._words
         low = word.lower().strip("°º")
         if not word or low in words.before_number or low in words.inner or low in words.titles:
             return False
-        if _two_words(bare) in words.inner or ("." in word and not word[-1].isdigit()):
+        if pair in words.inner or ("." in word and not word[-1].isdigit()):
             return False
         return len(word) > 1 or word.isdigit()
 
     def _ends_after_number(self, lead: str, tail: str, after: int, final: bool) -> bool | None:
         """A number of one or two digits in a language whose ordinals have a full stop."""
         words = self._words
-        word = _last_word(lead.rstrip(" ,")).lower()
+        word = _last_words(lead.rstrip(" ,"))[0].lower()
         if word in words.leads:
             return False
         following = _WORD.match(tail, after)
@@ -264,6 +275,9 @@ class Language:
     def _ask(self, before: str, following: str) -> bool:
         """What the library says: does a sentence end between the two?"""  # noqa: D400
         parts = sentencex.segment(self.code, before[-CONTEXT:] + following)
+        size = len(parts[-1])
+        if len(parts) == 1 or size >= len(following):
+            return len(parts) > 1 and size <= len(following) + 3
         size = 0
         for part in reversed(parts[1:]):
             size += len(part)
@@ -272,15 +286,14 @@ class Language:
         return False
 
     def _judge_at_once(self, head: str, tail: str, begin: int, final: bool) -> tuple[Verdict, int]:
-        text = head + tail[:begin]
-        if not _open_bracket(text):
+        if not _open_bracket((head + tail[:begin])[-HEAD:]):
             return Verdict.END_NOW, begin + 1
         at = begin + 1
         while at < len(tail) and at - begin < MAX_RUN and tail[at] in _AFTER_MARK:
             at += 1
         if at >= len(tail):
             return (Verdict.GO_ON, at) if final else (Verdict.WAIT, begin)
-        if _open_bracket(head + tail[:at]) or tail[at] in _CONTINUES:
+        if _open_bracket((head + tail[:at])[-HEAD:]) or tail[at] in _CONTINUES:
             return Verdict.GO_ON, at
         follows = _BLANKS.match(tail, at, at + MAX_BLANKS)
         return Verdict.END, follows.end() if follows else at
@@ -306,7 +319,7 @@ class Language:
         word = body.rstrip(".")
         if not word or word[-1].isdigit():
             return False
-        low = _last_word(word).lower()
+        low = _last_words(word)[0].lower()
         if low in self._words.titles or low in self._words.inner or len(low) == 1:
             return False
         return self._ask(text + " ", "A")
@@ -314,6 +327,8 @@ class Language:
 
 def _open_bracket(text: str) -> bool:
     """Whether a quote or a bracket that opened near enough is still open at the end of `text`."""
+    if _OPENS.search(text) is None:
+        return False
     stack: list[tuple[str, int]] = []
     for at, char in enumerate(text):
         if char in _PAIRS:
@@ -328,16 +343,19 @@ def _open_bracket(text: str) -> bool:
     return bool(stack) and stack[-1][1] >= len(text) - MAX_QUOTE
 
 
-def _last_word(text: str) -> str:
+def _last_words(text: str) -> tuple[str, str]:
+    """The last word, and the last two as one in lower case where a full stop is between: `B` and `z.b` of `z. B`."""
     near = text[-40:]
-    lead = _BEFORE_WORD.match(near)
-    return near[lead.end() :] if lead else near
-
-
-def _two_words(text: str) -> str:
-    """The last two words as one, in lower case: `z. B` as `z.b`."""
-    pair = text[-40:].lower().rsplit(None, 2)[-2:]
-    return "".join(pair) if len(pair) == 2 and pair[0].endswith(".") else pair[-1].lstrip("(\"'„“") if pair else ""
+    parts = near.rsplit(None, 2)
+    if not parts:
+        return "", ""
+    word = parts[-1]
+    low = word.lower()
+    pair = parts[-2].lower() + low if len(parts) > 1 and parts[-2].endswith(".") else low.lstrip("(\"'„“")
+    if not word.isalpha():
+        lead = _BEFORE_WORD.match(near)
+        word = near[lead.end() :] if lead else near
+    return word, pair
 
 
 @lru_cache(maxsize=512)

@@ -13,18 +13,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.speech.languages import (
-    CLOSERS,
-    Language,
-    Verdict,
-    detect,
-    language_of,
-)
+from actors.speech.languages import CLOSERS, HEAD, Language, Verdict, detect, language_of
 from actors.speech.pieces import Break, Mood, Piece, Removed, Stray, Strength, Text
 
 __all__ = ["Sentences"]
-
-HEAD: Final = 240  # how much of the sentence so far a decision looks at
 
 
 class Sentences:
@@ -120,7 +112,7 @@ class Sentences:
             if mark is None:
                 self._release(out, len(self._tail))
                 break
-            verdict, at = language.judge(self._head, self._tail, mark)
+            verdict, at = language.judge(self._head, self._tail, mark.start())
             if verdict is Verdict.WAIT:
                 self._release(out, mark.start())
                 self._scan = 0
@@ -146,7 +138,7 @@ class Sentences:
                 mark = (language.line_marks if self._lines else language.marks).search(self._tail, self._scan)
                 if mark is None:
                     break
-                verdict, at = language.judge(self._head, self._tail, mark, final=True)
+                verdict, at = language.judge(self._head, self._tail, mark.start(), final=True)
                 if verdict is Verdict.GO_ON:
                     self._scan = at
                     continue

@@ -92,3 +92,10 @@ def test_a_fresh_pipeline_is_small() -> None:
     each = (tracemalloc.get_traced_memory()[0] - before) / len(many)
     tracemalloc.stop()
     assert each < 3 * 1024
+
+
+def test_a_quotation_longer_than_what_is_remembered_does_not_depend_on_the_tokens() -> None:
+    text = '他说"' + "字" * 500 + '"然后走了。天气很好。我们也走了。'
+
+    whole, piecemeal = SpeechPipeline(), SpeechPipeline()
+    assert [chunk for char in text for chunk in piecemeal.feed(char)] == whole.feed(text)
