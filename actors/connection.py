@@ -11,7 +11,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from actors.producer import require_stream
+from actors.producer import discard_stream, require_stream
 from actors.record import TurnRecord
 from actors.runtime import ChildFailed, ChildStopped, EngineActor, Reply, handles
 from actors.turn import Turn
@@ -114,8 +114,8 @@ class Connection(EngineActor):
             connection_id=roster.connection_id,
             session_id=str(order.session_id),
             user_id=roster.user_id,
-            user_input=order.user_input,
-            trace_id=order.trace_id or turn_id,
+            user_input="" if order.user_input is None else str(order.user_input),
+            trace_id=str(order.trace_id or turn_id),
             replay_window=self.context.settings.replay_window,
             clock=self.context.clock,
         )
@@ -220,7 +220,7 @@ class Connection(EngineActor):
         return waiting if roster.active is None else [*waiting, roster.active]
 
     def _interrupt(self, record: TurnRecord, reason: str) -> bool:
-        if not record.interrupt(reason):
+        if not record.interrupt(str(reason)):
             return False
         turn = self.roster.turn_actors.get(record.turn_id)
         if turn is not None:
@@ -255,7 +255,11 @@ class Connection(EngineActor):
         if roster.active is record:
             roster.active = None
         elif roster.waiting:
-            roster.waiting = deque(entry for entry in roster.waiting if entry[0] is not record)
+            for entry in roster.waiting:
+                if entry[0] is record:
+                    discard_stream(entry[1].agent_stream)
+                    roster.waiting.remove(entry)
+                    break
         self.context.on_turn_finished(record)
         while len(roster.finished) > self.context.settings.turn_retention_count:
             self._forget(roster.finished[0])

@@ -7,6 +7,7 @@ moment: it may have been restarted since somebody last looked.
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,7 @@ class EngineContext(ActorSystem):
         self.left_tasks: dict[asyncio.Task[Any], LeftTask] = {}
         self.abandoned_tasks: dict[asyncio.Task[Any], str] = {}
         """Tasks that were given up and still run, with their names."""
+        self._abandoned_threads: list[threading.Thread] = []
         self.totals = Totals()
         self.supervisor: EngineActor | None = None
         self.on_task_left = self._take_over
@@ -122,6 +124,15 @@ class EngineContext(ActorSystem):
         record.running_tasks -= 1
         if record.running_tasks == 0:
             self.tell_connection(record.connection_id, Settled(record.turn_id), record.turn_id)
+
+    def thread_left(self, thread: threading.Thread | None) -> None:
+        """Note that nobody waits any more for the thread of a synchronous agent."""
+        if thread is not None:
+            self._abandoned_threads = [*self.abandoned_threads(), thread]
+
+    def abandoned_threads(self) -> list[threading.Thread]:
+        """Return the threads that were given up and still run."""
+        return [thread for thread in self._abandoned_threads if thread.is_alive()]
 
     def abandon(self, left: LeftTask) -> None:
         """Give a task up: count it, name it in the record and the log, wait for it no longer."""

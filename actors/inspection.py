@@ -33,7 +33,7 @@ class SystemReport(NamedTuple):
     tasks: list[str]
     """Names of tasks that run on behalf of a turn."""
     abandoned: list[str]
-    """Names of tasks that were given up and still run."""
+    """Names of tasks and threads that were given up and still run."""
     removed: dict[str, int]
     """Characters that were not spoken, by rule, over all finished turns and those that are kept."""
     stats: dict[str, int]
@@ -71,7 +71,9 @@ def inspect_system(context: EngineContext) -> SystemReport:
     return SystemReport(
         actors=actors,
         tasks=[*tasks, *(left.task.get_name() for left in tuple(context.left_tasks.values()))],
-        abandoned=sorted(context.abandoned_tasks.values()),
+        abandoned=sorted(
+            [*context.abandoned_tasks.values(), *(thread.name for thread in context.abandoned_threads())],
+        ),
         removed=removed,
         stats=dict(context.totals.stats),
     )

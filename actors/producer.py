@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from actors.context import EngineContext
     from actors.record import TurnRecord
 
-__all__ = ["Producer", "require_stream"]
+__all__ = ["Producer", "discard_stream", "require_stream"]
 
 
 def require_stream(stream: Any) -> None:
@@ -51,6 +52,12 @@ def require_stream(stream: Any) -> None:
     )
 
 
+def discard_stream(stream: Any) -> None:
+    """Let go of a stream that nobody will read: a coroutine that never ran would warn about itself."""
+    if inspect.iscoroutine(stream) and inspect.getcoroutinestate(stream) == inspect.CORO_CREATED:
+        stream.close()
+
+
 GATHER = 32
 """How many pieces of text are kept back while nothing can come of them; a piece longer than this is not."""
 GATHER_CHARS = GATHER * GATHER
@@ -63,6 +70,11 @@ class _End(Exception):  # noqa: N818 - not an error: the agent said that it is d
     def __init__(self, failure: Failure | None = None) -> None:
         super().__init__()
         self.failure = failure
+
+
+def _from_the_keyboard(error: BaseException) -> bool:
+    """Whether this is Ctrl-C, in a loop that does not turn it into a cancellation: it is meant for the program."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 class Producer(EngineActor):
@@ -81,6 +93,7 @@ class Producer(EngineActor):
     ) -> None:
         super().__init__(context, turn)
         self.record = record
+        self.context = context
         self.settings = context.settings
         self._log = context.log(record)
         self._turn = turn.actor_inbox
@@ -157,9 +170,12 @@ class Producer(EngineActor):
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this turn's failure alone
             failure = Failure(FailureCode.AGENT_FAILED, f"the agent raised {type(error).__name__}: {error}")
             self._log.warning("the agent raised %s", type(error).__name__, exc_info=error)
-        except BaseException as error:  # KeyboardInterrupt, SystemExit: the program's business too
-            self._done(Failure(FailureCode.AGENT_FAILED, f"the agent raised {type(error).__name__}"))
-            raise
+        except BaseException as error:
+            failure = Failure(FailureCode.AGENT_FAILED, f"the agent raised {type(error).__name__}")
+            self._log.warning("the agent raised %s", type(error).__name__, exc_info=error)
+            if _from_the_keyboard(error):
+                self._done(failure)
+                raise
         finally:
             if not self._over:
                 self._done(failure)
@@ -171,16 +187,20 @@ class Producer(EngineActor):
             require_stream(stream)
         if isinstance(stream, AsyncIterable):
             return aiter(stream)
-        return ThreadedIterator(stream, self._lane.capacity, f"synchronous agent of turn {self.record.turn_id}")
+        return ThreadedIterator(stream, self._lane.capacity, f"agent of turn {self.record.turn_id}")
 
     async def _close(self, source: Any) -> None:
-        close = getattr(source, "aclose", None)
-        if close is None:
-            return
         try:
-            await close()
-        except Exception as error:  # noqa: BLE001 - the turn's outcome is settled already
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+        except asyncio.CancelledError:
+            if isinstance(source, ThreadedIterator):
+                self.context.thread_left(source.thread)
+        except BaseException as error:
             self._log.warning("closing the agent's stream raised %s", type(error).__name__, exc_info=error)
+            if _from_the_keyboard(error):
+                raise
 
     async def _pull(self, source: Any) -> None:
         # The hot path: once per token. Strings and well-formed token dicts go straight through.

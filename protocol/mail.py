@@ -48,12 +48,12 @@ class StartTurn(NamedTuple):
     """Start a turn; the reply is its id. Raises `TurnActiveError`, `SystemClosedError`, `BadArgumentError`."""
 
     session_id: Any = ""
-    user_input: str = ""
+    user_input: Any = ""
     agent_stream: Any = None
     on_busy: OnBusy | None = None
     speech: Any = None
     turn_id: Any = None
-    trace_id: str = ""
+    trace_id: Any = ""
     context: Any = None
     """The `contextvars.Context` that the agent's stream runs in."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 __all__ = [
+    "Stubborn",
     "Stuck",
     "endless",
     "hang",
@@ -63,13 +64,41 @@ async def stubborn(items: Iterable[Any] = ("Well. ",), seconds: float = 6.0) -> 
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while (left := until - loop.time()) > 0:
-            try:
-                await asyncio.sleep(left)
-            except asyncio.CancelledError:
-                continue
+        await _sleep_through(seconds)
+
+
+class Stubborn:
+    """The same as an object: its pull swallows every cancellation for a while, and so does its `aclose`."""
+
+    def __init__(self, items: Iterable[Any] = ("Well. ",), *, seconds: float = 6.0, closing: float = 6.0) -> None:
+        self._items = iter(items)
+        self._seconds = seconds
+        self._closing = closing
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        for item in self._items:
+            return item
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await _sleep_through(self._seconds)
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        await _sleep_through(self._closing)
+
+
+async def _sleep_through(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while (left := until - loop.time()) > 0:
+        try:
+            await asyncio.sleep(left)
+        except asyncio.CancelledError:
+            continue
 
 
 class Stuck:

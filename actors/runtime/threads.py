@@ -39,15 +39,16 @@ class ThreadedIterator:
         self._error: BaseException | None = None
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
-        self._thread: threading.Thread | None = None
+        self.thread: threading.Thread | None = None
+        """Set by the first read."""
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._read, name=self._name, daemon=True)
-            self._thread.start()
+        if self.thread is None:
+            self.thread = threading.Thread(target=self._read, name=self._name, daemon=True)
+            self.thread.start()
         while not self._items:
             if self._ended:
                 if self._error is not None:
@@ -65,7 +66,7 @@ class ThreadedIterator:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        while self._thread is not None and not self._ended:
+        while self.thread is not None and not self._ended:
             await self._wait(for_end=True)
 
     async def _wait(self, *, for_end: bool = False) -> None:
