@@ -33,7 +33,7 @@ from protocol.turn import Failure
 if TYPE_CHECKING:
     from contextvars import Context
 
-    from actors.context import EngineContext
+    from actors.context import EngineContext, TurnLog
     from actors.record import TurnRecord
 
 __all__ = ["Producer", "discard_stream", "require_stream"]
@@ -95,7 +95,6 @@ class Producer(EngineActor):
         self.record = record
         self.context = context
         self.settings = context.settings
-        self._log = context.log(record)
         self._turn = turn.actor_inbox
         self._chunker = chunker
         self._lane = chunker.actor_inbox
@@ -152,6 +151,10 @@ class Producer(EngineActor):
         self._over = True
         super()._end(error)
 
+    @property
+    def _log(self) -> TurnLog:
+        return self.context.log(self.record)
+
     # The task.
 
     async def _work(self) -> None:
@@ -160,7 +163,43 @@ class Producer(EngineActor):
         try:
             source = await self._open(self._stream)
             self._stream = ()  # attached; the actor need not keep it alive
-            await self._pull(source)
+            # The hot path: once per token, in this coroutine itself, because each one between the loop and the agent
+            # costs its share of every token. Strings and well-formed token dicts go straight through.
+            record = self.record
+            now = self.system.clock.now
+            parts = record.parts
+            deliver = self._chunker.deliver
+            text: Any
+            record.pull_since = now()
+            async for item in source:
+                if self._over:
+                    return
+                if type(item) is str:
+                    text = item
+                elif (
+                    type(item) is dict
+                    and item.get("type") == "stream_token"
+                    and type(text := item.get("chunk")) is str
+                ):
+                    pass
+                else:
+                    record.pull_since = None
+                    text = await self._read(item)
+                if not text:
+                    await asyncio.sleep(0)  # an agent that says nothing, at once and for ever, must not hold the loop
+                    record.pull_since = now()
+                    continue
+                attention = record.attention
+                if attention is None or len(parts) >= GATHER or len(text) > GATHER or attention(text):
+                    text = self._heard(text)
+                    if text and (self._unsent is not None or len(text) > GATHER_CHARS or not deliver(text)):
+                        record.pull_since = None
+                        await self._wait_for_room(text)
+                    if self._total > self._most:
+                        raise _End(self._too_long())
+                else:
+                    parts.append(text)
+                record.pull_since = now()
         except _End as end:
             failure = end.failure
         except asyncio.CancelledError:
@@ -201,40 +240,6 @@ class Producer(EngineActor):
             self._log.warning("closing the agent's stream raised %s", type(error).__name__, exc_info=error)
             if _from_the_keyboard(error):
                 raise
-
-    async def _pull(self, source: Any) -> None:
-        # The hot path: once per token. Strings and well-formed token dicts go straight through.
-        record = self.record
-        now = self.system.clock.now
-        parts = record.parts
-        deliver = self._chunker.deliver
-        text: Any
-        record.pull_since = now()
-        async for item in source:
-            if self._over:
-                return
-            if type(item) is str:
-                text = item
-            elif type(item) is dict and item.get("type") == "stream_token" and type(text := item.get("chunk")) is str:
-                pass
-            else:
-                record.pull_since = None
-                text = await self._read(item)
-            if not text:
-                await asyncio.sleep(0)  # an agent that says nothing, at once and for ever, must not hold the loop
-                record.pull_since = now()
-                continue
-            attention = record.attention
-            if attention is None or len(parts) >= GATHER or len(text) > GATHER or attention(text):
-                text = self._heard(text)
-                if text and (self._unsent is not None or len(text) > GATHER_CHARS or not deliver(text)):
-                    record.pull_since = None
-                    await self._wait_for_room(text)
-                if self._total > self._most:
-                    raise _End(self._too_long())
-            else:
-                parts.append(text)
-            record.pull_since = now()
 
     def _heard(self, text: str = "") -> str:
         """Enter what has gathered, and `text`, into the ledger; return it, up to the most that a turn may have."""

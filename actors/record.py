@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 from array import array
-from bisect import bisect_right
 from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -45,10 +44,10 @@ class Marker(Enum):
 
 
 _Past = tuple[int, str | Marker | Passed, int, int, str | None]
-"""`seq` and what was handed over: a chunk's text, start, end and emotion, or another entry and nothing.
+"""`seq` and what was handed over: a chunk's text, start, end and emotion, or another entry and nothing."""
 
-A plain tuple of plain values: Python's garbage collector stops looking at those, and there are very many.
-"""
+_FIELDS = 4
+"""How many places an event takes in the replay window: all of `_Past` but its `seq`."""
 
 
 class Reader:
@@ -66,9 +65,8 @@ class TurnRecord:
 
     __slots__ = (
         "_blocks",
-        "_chunk_ends",
-        "_chunk_seqs",
         "_clock",
+        "_ends",
         "_outbox",
         "_reader",
         "_replay",
@@ -76,6 +74,7 @@ class TurnRecord:
         "abandoned",
         "agent_attached",
         "attention",
+        "chunks",
         "connection_id",
         "created_at",
         "delivered_to",
@@ -145,8 +144,11 @@ class TurnRecord:
 
         # The way out.
         self.seq = 0
-        self._outbox: deque[SpeechChunk | Passed | Marker] = deque()
-        self._replay: deque[_Past] = deque(maxlen=replay_window)
+        # A list, not a deque, which is larger than all that it will hold (OUTBOX_CAPACITY and the markers).
+        self._outbox: list[SpeechChunk | Passed | Marker] = []
+        # The fields of the last events one after the other: a tuple for each would be one more object for the garbage
+        # collector to look at, and there are very many.
+        self._replay: deque[Any] = deque(maxlen=replay_window * _FIELDS)
         self._reader: Reader | None = None
         self._wake: Callable[[], None] | None = None
         self.on_room: Callable[[], None] | None = None
@@ -162,8 +164,10 @@ class TurnRecord:
         self._blocks: list[str] = []
         self.delivered_to = 0
         self.played_to = 0
-        self._chunk_seqs = array("q")
-        self._chunk_ends = array("q")
+        self.chunks = 0
+        """How many chunks were handed over."""
+        self._ends = array("q")
+        """For each event that was handed over, `delivered_to` after it."""
         self.tokens = 0
         self.skipped_events = 0
         self.removed: dict[str, int] | None = None
@@ -309,19 +313,18 @@ class TurnRecord:
         """
         with self.lock:
             replay: deque[_Past] | None = None
-            window = self._replay
             if after_seq is None:
-                if self.end_taken:
-                    replay = deque(list(window)[-1:])
+                if self.end_taken and self._replay:
+                    replay = deque([self._past(self.seq - 1)])
             elif after_seq != self.seq - 1:
-                oldest = self.seq - len(window)
+                oldest = self.seq - self.replay_depth
                 if not oldest - 1 <= after_seq < self.seq:
                     raise ReplayGapError(
                         f"turn {self.turn_id}: events after {after_seq} cannot be replayed; "
                         f"{self.seq} were handed over, the window reaches back to {oldest}"
                     )
-                replay = deque(entry for entry in window if entry[0] > after_seq)
-            reader = self._reader = Reader(replay or None)
+                replay = deque(map(self._past, range(after_seq + 1, self.seq)))
+            reader = self._reader = Reader(replay)
             self.left_at = None
             self.idle_since = self._clock.now()
         self.wake()  # the reader before: it finds that it was replaced
@@ -341,12 +344,12 @@ class TurnRecord:
                 raise ReaderReplacedError(f"another reader took over turn {self.turn_id}")
             if reader.replay:
                 self.idle_since = self._clock.now()
-                return self._event(reader.replay.popleft())
+                return self._event(*reader.replay.popleft())
             if not self._outbox:
                 if self.end_taken:
                     raise StopIteration
                 return None
-            item = self._outbox.popleft()
+            item = self._outbox.pop(0)
             self.idle_since = self._clock.now()
             event = self._hand_over(item)
             if item is Marker.END:
@@ -385,27 +388,38 @@ class TurnRecord:
     def _hand_over(self, item: SpeechChunk | Passed | Marker) -> dict[str, Any]:
         seq = self.seq
         self.seq = seq + 1
-        past: _Past
         if type(item) is SpeechChunk:
             text, start, end, emotion, _removed = item
-            past = (seq, text, start, end, emotion)
             self.delivered_to = end
-            self._chunk_seqs.append(seq)
-            self._chunk_ends.append(end)
-        else:
-            assert not isinstance(item, SpeechChunk)
-            past = (seq, item, 0, 0, None)
-        self._replay.append(past)
+            self.chunks += 1
+            self._ends.append(end)
+            self._replay.extend((text, start, end, emotion))
+            return self._event(seq, text, start, end, emotion)
+        assert not isinstance(item, SpeechChunk)
+        self._ends.append(self.delivered_to)
+        self._replay.extend((item, 0, 0, None))
         if item is Marker.END:
             self.end_taken = True
             if not self.status.finished:
                 self.reason = str(self.failure.code) if self.failure else "completed"
                 self._finish(TurnStatus.FAILED if self.failure else TurnStatus.COMPLETED)
-        return self._event(past)
+        return self._event(seq, item)
 
-    def _event(self, past: _Past) -> dict[str, Any]:
+    @property
+    def replay_depth(self) -> int:
+        """How many events can be handed over again."""
+        return len(self._replay) // _FIELDS
+
+    def _past(self, seq: int) -> _Past:
+        """What was handed over as event `seq`; it must be in the replay window."""
+        at = (seq - self.seq) * _FIELDS
+        window = self._replay
+        return seq, window[at], window[at + 1], window[at + 2], window[at + 3]
+
+    def _event(
+        self, seq: int, item: str | Marker | Passed, start: int = 0, end: int = 0, emotion: str | None = None
+    ) -> dict[str, Any]:
         """Make the event of something that has been handed over."""
-        seq, item, start, end, emotion = past
         if type(item) is str:
             event: dict[str, Any] = {
                 "type": "tts_ready_chunk",
@@ -458,9 +472,7 @@ class TurnRecord:
                 raise BadAckError(
                     f"turn {self.turn_id}: event {seq} was not handed over, the last one was {self.seq - 1}"
                 )
-            chunks = bisect_right(self._chunk_seqs, seq)
-            if chunks:
-                self.played_to = max(self.played_to, self._chunk_ends[chunks - 1])
+            self.played_to = max(self.played_to, self._ends[seq])
 
     def awaits_reader(self) -> bool:
         """Whether there is something to read and nobody is asking for it."""
@@ -502,7 +514,7 @@ class TurnRecord:
                 delivered_text=text[: self.delivered_to],
                 played_text=text[: self.played_to],
                 tokens=self.tokens_heard,
-                chunks=len(self._chunk_seqs),
+                chunks=self.chunks,
                 skipped_events=self.skipped_events,
                 removed=dict(self.removed or {}),
                 abandoned=self.abandoned,

@@ -89,7 +89,7 @@ class EngineActor(LoopActor):
     # What every actor has, and few actors use: on the class until it is used.
     _children: list[Any] | None = None
     _timers: set[asyncio.TimerHandle] | None = None
-    _tasks: set[asyncio.Task[Any]] | None = None
+    _tasks: tuple[asyncio.Task[Any], ...] = ()  # few actors have one, hardly any has two
     _deferred: set[Reply] | None = None
     _reply_to: Reply | None = None
     _deferring = False
@@ -171,22 +171,21 @@ class EngineActor(LoopActor):
     def spawn(self, work: Coroutine[Any, Any, None], name: str, context: Context | None = None) -> asyncio.Task[None]:
         """Run a coroutine in a task that ends with this actor."""
         task = self.system.loop.create_task(work, name=name, context=context)
-        if self._tasks is None:
-            self._tasks = set()
-        self._tasks.add(task)
+        self._tasks += (task,)
         task.add_done_callback(self._task_done)
         return task
 
+    def _forget_task(self, task: asyncio.Task[Any]) -> None:
+        self._tasks = tuple(other for other in self._tasks if other is not task)
+
     def _task_done(self, task: asyncio.Task[Any]) -> None:
-        if self._tasks:
-            self._tasks.discard(task)
+        self._forget_task(task)
         if not task.cancelled() and (error := task.exception()) is not None and not self.stopped:
             self._fail(error)
 
     def let_go(self, task: asyncio.Task[Any]) -> None:
         """Cancel a task and wait for it no longer; the system looks after what does not stop."""
-        if self._tasks:
-            self._tasks.discard(task)
+        self._forget_task(task)
         if task.done():
             return
         if task is not asyncio.current_task(self.system.loop):
@@ -196,7 +195,7 @@ class EngineActor(LoopActor):
     @property
     def tasks(self) -> tuple[asyncio.Task[Any], ...]:
         """The tasks of this actor that have not ended."""
-        return tuple(self._tasks or ())
+        return self._tasks
 
     # Running.
 
