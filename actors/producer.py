@@ -168,7 +168,7 @@ class Producer(EngineActor):
             record = self.record
             now = self.system.clock.now
             parts = record.parts
-            deliver = self._chunker.deliver
+            chunker = self._chunker
             text: Any
             record.pull_since = now()
             async for item in source:
@@ -192,11 +192,12 @@ class Producer(EngineActor):
                 attention = record.attention
                 if attention is None or len(parts) >= GATHER or len(text) > GATHER or attention(text):
                     text = self._heard(text)
-                    if text and (self._unsent is not None or len(text) > GATHER_CHARS or not deliver(text)):
+                    if text and (self._unsent is not None or len(text) > GATHER_CHARS or not chunker.deliver(text)):
                         record.pull_since = None
                         await self._wait_for_room(text)
                     if self._total > self._most:
-                        raise _End(self._too_long())
+                        failure = self._too_long()
+                        break
                 else:
                     parts.append(text)
                 record.pull_since = now()

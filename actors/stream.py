@@ -65,22 +65,19 @@ class EventStream:
                 break
             if event is not None:
                 return event
-            await self._wait()
+            if self._waiter is not None:
+                raise ReaderBusyError(f"another task is reading this stream of turn {self.turn_id}")
+            self._loop, self._ident = asyncio.get_running_loop(), threading.get_ident()
+            waiter = self._waiter = self._loop.create_future()
+            try:
+                if record.wait(reader, self._wake):
+                    await waiter
+            except BaseException:
+                record.unwait(self._wake)
+                raise
+            finally:
+                self._waiter = None
         raise StopAsyncIteration
-
-    async def _wait(self) -> None:
-        if self._waiter is not None:
-            raise ReaderBusyError(f"another task is reading this stream of turn {self.turn_id}")
-        self._loop, self._ident = asyncio.get_running_loop(), threading.get_ident()
-        waiter = self._waiter = self._loop.create_future()
-        try:
-            if self._record.wait(self._reader, self._wake):
-                await waiter
-        except BaseException:
-            self._record.unwait(self._wake)
-            raise
-        finally:
-            self._waiter = None
 
     def _wake(self) -> None:
         if threading.get_ident() == self._ident:

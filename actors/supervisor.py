@@ -40,29 +40,25 @@ class Tick(NamedTuple):
     """The Supervisor's timer."""
 
 
-class Appointment:
-    """Something to do at a time. One that is called off stays in the heap, holding nothing, until it is swept."""
-
-    __slots__ = ("act",)
-
-    def __init__(self, act: Callable[[float], None] | None) -> None:
-        self.act = act
-
-
 class Watched:
     """A turn that is watched, and what has been done about it."""
 
-    __slots__ = ("appointment", "heard", "paused_at", "record", "roster", "timed_out")
+    __slots__ = ("heard", "off", "paused_at", "record", "roster", "timed_out")
 
     def __init__(self, record: TurnRecord, roster: Roster) -> None:
-        self.appointment: Appointment | None = None
         self.record = record
         self.roster = roster
+        self.off = False
         self.timed_out = False
         self.paused_at: float | None = None
         """The beginning of the pause that was flushed last."""
         self.heard = 0
         """How much the agent had said by then."""
+
+    def call_off(self) -> None:
+        """Watch it no longer. It stays in the heap, holding nothing, until it is swept."""
+        self.off = True
+        del self.record, self.roster
 
 
 class Supervisor(EngineActor):
@@ -73,7 +69,7 @@ class Supervisor(EngineActor):
     def __init__(self, context: EngineContext, parent: Any) -> None:
         super().__init__(context, parent)
         self.context = context
-        self._heap: list[tuple[float, int, Appointment]] = []
+        self._heap: list[tuple[float, int, Watched | Callable[[float], None]]] = []
         self._called_off = 0
         self._order = count()
         self._watched: dict[str, Watched] = {}
@@ -109,7 +105,7 @@ class Supervisor(EngineActor):
         if self.stopped:
             return
         for roster in tuple(self.context.rosters.values()):
-            if roster.connection is not None and roster.connection.actor_ref is word.child:
+            if roster.connection is not None and roster.connection.actor_urn == word.child.actor_urn:
                 self.start_connection(roster)
                 if roster.active is not None:
                     self._watch_turn(roster.active, roster)
@@ -124,9 +120,7 @@ class Supervisor(EngineActor):
             self._watch_turn(record, roster)
 
     def _watch_turn(self, record: TurnRecord, roster: Roster) -> None:
-        before = self._watched.get(record.turn_id)
-        if before is not None and before.appointment is not None:
-            self._call_off(before.appointment)
+        self._call_off(record.turn_id)
         watched = self._watched[record.turn_id] = Watched(record, roster)
         self._watch_on(watched, self.context.clock.now())
 
@@ -140,9 +134,7 @@ class Supervisor(EngineActor):
 
     @handles(Retain)
     def _retain(self, mail: Retain) -> None:
-        watched = self._watched.pop(mail.turn_id, None)
-        if watched is not None and watched.appointment is not None:
-            self._call_off(watched.appointment)
+        self._call_off(mail.turn_id)
         if mail.connection_id not in self._retaining:
             self._look_at_retention(mail.connection_id, self.context.clock.now())
 
@@ -161,17 +153,18 @@ class Supervisor(EngineActor):
 
     # The clock.
 
-    def _at(self, due: float, act: Callable[[float], None]) -> Appointment:
-        appointment = Appointment(act)
-        heappush(self._heap, (due, next(self._order), appointment))
+    def _at(self, due: float, what: Watched | Callable[[float], None]) -> None:
+        heappush(self._heap, (due, next(self._order), what))
         self._arm()
-        return appointment
 
-    def _call_off(self, appointment: Appointment) -> None:
-        appointment.act = None
+    def _call_off(self, turn_id: str) -> None:
+        watched = self._watched.pop(turn_id, None)
+        if watched is None:
+            return
+        watched.call_off()
         self._called_off += 1
         if self._called_off > 64 and self._called_off * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2].act is not None]
+            self._heap = [entry for entry in self._heap if not (isinstance(entry[2], Watched) and entry[2].off)]
             heapify(self._heap)
             self._called_off = 0
 
@@ -191,11 +184,13 @@ class Supervisor(EngineActor):
         self._timer = None
         now = self.context.clock.now() + _TOLERANCE
         while self._heap and self._heap[0][0] <= now:
-            appointment = heappop(self._heap)[2]
-            if appointment.act is None:
+            what = heappop(self._heap)[2]
+            if not isinstance(what, Watched):
+                what(now)
+            elif what.off:
                 self._called_off -= 1
             else:
-                appointment.act(now)
+                self._look_at(what, now)
         self._arm()
 
     # One turn.
@@ -203,7 +198,7 @@ class Supervisor(EngineActor):
     def _watch_on(self, watched: Watched, now: float) -> None:
         """Look at the turn again at the earliest time at which anything about it can come due."""
         due = min(due for due, _act in self._dues(watched, now))
-        watched.appointment = self._at(due, partial(self._look_at, watched))
+        self._at(due, watched)
 
     def _dues(self, watched: Watched, now: float) -> list[tuple[float, Any]]:
         settings, record = self.context.settings, watched.record

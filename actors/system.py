@@ -335,7 +335,7 @@ class MessageProcessor:
             connection = roster.connection
             try:
                 if connection is not None:
-                    return await connection.actor_ref.request(message)
+                    return await connection.request(message)
             except ActorDeadError:
                 pass
             if roster.closed:

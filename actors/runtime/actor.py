@@ -21,7 +21,7 @@ from pykka import ActorDeadError, ActorRegistry
 from pykka._envelope import Envelope
 
 from actors.runtime.background import background_loop
-from actors.runtime.future import LoopFuture, LoopReply
+from actors.runtime.future import LoopFuture
 from actors.runtime.mailbox import NO_MAIL, Mailbox
 
 if TYPE_CHECKING:
@@ -65,13 +65,7 @@ class LoopRef(pykka.ActorRef[A]):
         """
         if asyncio.get_running_loop() is not self.actor_inbox._loop:
             return await asyncio.to_thread(self.ask, message)
-        reply = LoopReply(asyncio.get_running_loop())
-        mailbox = self.actor_inbox
-        while not mailbox.closed and not mailbox.offer(Envelope(message, reply_to=reply)):  # type: ignore[arg-type]
-            await mailbox.room()
-        if mailbox.closed:
-            raise ActorDeadError(f"{self} not found")
-        return await reply.future
+        return await self.actor_inbox.request(message, self)
 
 
 class LoopActor(pykka.Actor):

@@ -133,7 +133,7 @@ class EngineActor(LoopActor):
         actor = cls(*args, **kwargs)
         system = actor.system
         system.register(actor)
-        actor.actor_inbox.bind(system.loop, system.ident, actor._run, system.context)
+        actor.actor_inbox.bind(system.loop, system.ident, actor, system.context)
         try:
             actor.on_start()
         except BaseException as error:  # noqa: BLE001 - rule 3
@@ -192,6 +192,12 @@ class EngineActor(LoopActor):
             task.cancel()
         self.system.on_task_left(self, task)
 
+    async def request(self, message: Any) -> Any:
+        """Ask this actor from any event loop; as `LoopRef.request`, and within its own loop without a reference."""
+        if asyncio.get_running_loop() is not self.system.loop:
+            return await self.actor_ref.request(message)
+        return await self.actor_inbox.request(message, self)
+
     @property
     def tasks(self) -> tuple[asyncio.Task[Any], ...]:
         """The tasks of this actor that have not ended."""
@@ -202,7 +208,11 @@ class EngineActor(LoopActor):
     def _has_stopped(self) -> bool:  # a call, because a type checker takes an attribute to stay as it was
         return self.stopped
 
-    def _run(self) -> None:
+    def __call__(self) -> None:
+        """Handle the mail that is there: all control, and a batch of data. Called by the loop.
+
+        The actor itself is what its mailbox has called, and not a method of it: that would be one more object.
+        """
         if self.stopped:
             return
         mailbox = self.actor_inbox

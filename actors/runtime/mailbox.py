@@ -19,16 +19,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pykka import ActorDeadError
+from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from actors.runtime.future import LoopFuture
+from actors.runtime.future import LoopFuture, LoopReply
 from protocol.errors import MailboxFullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from contextvars import Context
-
-    from pykka._envelope import Envelope
 
 __all__ = ["NO_MAIL", "Mailbox", "Room"]
 
@@ -105,7 +104,8 @@ class Mailbox:
     @property
     def depth(self) -> int:
         """How many data messages wait now."""
-        return len(self._data) if self._data else 0
+        data = self._data  # once: the loop lets go of an empty lane, and another thread may be looking
+        return len(data) if data else 0
 
     @property
     def peak(self) -> int:
@@ -135,8 +135,9 @@ class Mailbox:
 
     def oldest(self) -> Any:
         """Return the data message at the head of the line, or `NO_MAIL`."""
+        data = self._data
         try:
-            return self._data[0] if self._data else NO_MAIL
+            return data[0] if data else NO_MAIL
         except IndexError:  # another thread looked while the loop emptied it
             return NO_MAIL
 
@@ -197,6 +198,21 @@ class Mailbox:
             self._ring(in_loop=True)
         return True
 
+    async def request(self, message: Any, asked: object) -> Any:
+        """Ask from the actor's own loop: wait for room if there is none, then for the reply.
+
+        Raises:
+            ActorDeadError: the actor (`asked`) has stopped, or stops before it handles the message.
+
+        """
+        reply = LoopReply(asyncio.get_running_loop())
+        envelope = Envelope(message, reply_to=reply)  # type: ignore[arg-type]  # all that is asked of it is set()
+        while not self.offer(envelope):
+            if self._closed:
+                raise ActorDeadError(f"{asked} not found")
+            await self.room()
+        return await reply.future
+
     async def room(self) -> None:
         """Wait until the data lane has room, or nobody is left to make some."""
         while self.depth >= self.capacity and not self._closed:
@@ -236,6 +252,8 @@ class Mailbox:
         if not control:
             return NO_MAIL
         with self._lock:
+            if len(control) == 1:
+                self._control = None
             return control.pop(next(iter(control)))
 
     def take(self) -> Any:
@@ -292,6 +310,8 @@ class Mailbox:
     def rest(self) -> None:
         """Called at the end of a run: let senders know of room; ring again if there is more."""
         self._scheduled = False
+        if not self._data and self._data is not None:
+            self._let_go()
         if (self._refused or self._space) and self.depth * 2 <= self.capacity:
             self._tell_of_room()
         if self._control or (self._data and not self._paused):
@@ -317,6 +337,12 @@ class Mailbox:
         return not self._data
 
     # Inside.
+
+    def _let_go(self) -> None:
+        """An empty lane takes no room: most actors have no mail, most of the time."""
+        with self._lock:
+            if not self._data:
+                self._data = None
 
     def _append(self, envelope: Envelope[Any]) -> None:
         if self._data is None:
