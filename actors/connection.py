@@ -316,18 +316,20 @@ class Connection(EngineActor):
     # Retention.
 
     @handles(Forget)
-    def _forget_due(self, _mail: Forget) -> None:
-        self._expire()
+    def _forget_due(self, mail: Forget) -> None:
+        self._expire(now=mail.now)
 
-    def _expire(self, max_age: float | None = None) -> int:
+    def _expire(self, max_age: float | None = None, now: float | None = None) -> int:
         finished = self.roster.finished
         if not finished:
             return 0
         if max_age is None:
             max_age = self.context.settings.turn_retention_seconds
-        horizon = self.context.clock.now() - max_age
+        if now is None:
+            now = self.context.clock.now()
         forgotten = 0
-        while finished and (finished[0].ended or 0.0) <= horizon:
+        # The sum is the Supervisor's, to the last bit: it does not look again at what it takes to be forgotten.
+        while finished and (finished[0].ended or 0.0) + max_age <= now:
             self._forget(finished[0])
             forgotten += 1
         return forgotten

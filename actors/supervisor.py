@@ -143,7 +143,7 @@ class Supervisor(EngineActor):
         retention = self.context.settings.turn_retention_seconds
         dues = [(record.ended or 0.0) + retention for record in roster.finished or ()] if roster else []
         if dues and dues[0] <= now:
-            self.context.tell_connection(connection_id, Forget())
+            self.context.tell_connection(connection_id, Forget(now))
         next_due = next((due for due in dues if due > now), None)
         if next_due is None:
             self._retaining.discard(connection_id)

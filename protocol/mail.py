@@ -206,4 +206,6 @@ class Retain(NamedTuple):
 
 
 class Forget(NamedTuple):
-    """Supervisor → Connection: it is time to look which finished turns are past their retention."""
+    """Supervisor → Connection: forget the finished turns whose retention is over by now, on the Supervisor's clock."""
+
+    now: float

@@ -11,8 +11,6 @@ and after it the corrections of `actors.speech.languages` are asked, which know 
 
 from __future__ import annotations
 
-from typing import Final
-
 from actors.speech.languages import CLOSERS, HEAD, Language, Verdict, detect, language_of
 from actors.speech.pieces import Break, Mood, Piece, Removed, Stray, Strength, Text
 
