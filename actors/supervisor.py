@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Supervisor"]
 
 _TOLERANCE = 0.001  # seconds; a loop may call a timer early by its clock's resolution
+BATCH = 64
+"""How many appointments are kept before the loop goes on."""
 
 
 class Tick(NamedTuple):
@@ -122,7 +124,7 @@ class Supervisor(EngineActor):
     def _watch_turn(self, record: TurnRecord, roster: Roster) -> None:
         self._call_off(record.turn_id)
         watched = self._watched[record.turn_id] = Watched(record, roster)
-        self._watch_on(watched, self.context.clock.now())
+        self._look_at(watched, self.context.clock.now())
 
     @handles(TaskLeft)
     def _task_left(self, mail: TaskLeft) -> None:
@@ -183,7 +185,10 @@ class Supervisor(EngineActor):
     def _tick(self, _tick: Tick) -> None:
         self._timer = None
         now = self.context.clock.now() + _TOLERANCE
-        while self._heap and self._heap[0][0] <= now:
+        # Turns that began together come due together; what is over the batch waits for the loop's next round.
+        for _ in range(BATCH):
+            if not self._heap or self._heap[0][0] > now:
+                break
             what = heappop(self._heap)[2]
             if not isinstance(what, Watched):
                 what(now)
@@ -194,11 +199,6 @@ class Supervisor(EngineActor):
         self._arm()
 
     # One turn.
-
-    def _watch_on(self, watched: Watched, now: float) -> None:
-        """Look at the turn again at the earliest time at which anything about it can come due."""
-        due = min(due for due, _act in self._dues(watched, now))
-        self._at(due, watched)
 
     def _dues(self, watched: Watched, now: float) -> list[tuple[float, Any]]:
         settings, record = self.context.settings, watched.record
@@ -225,12 +225,16 @@ class Supervisor(EngineActor):
         return dues
 
     def _look_at(self, watched: Watched, now: float) -> None:
+        """Do what has come due, and look again at the earliest time at which anything else can."""
         if watched.record.status.finished:
             return  # its end was handed over; the Connection's word of it is on its way
-        for due, act in self._dues(watched, now):
-            if due <= now:
-                act(watched)
-        self._watch_on(watched, now)
+        dues = self._dues(watched, now)
+        acts = [act for due, act in dues if due <= now]
+        for act in acts:
+            act(watched)
+        if acts:
+            dues = self._dues(watched, now)
+        self._at(min(due for due, _act in dues), watched)
 
     def _reader_gone(self, watched: Watched) -> None:
         record = watched.record

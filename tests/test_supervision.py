@@ -1,0 +1,44 @@
+"""The Supervisor's own work: it watches a crowd without holding it up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from agents import hang
+from conversations import engine
+from virtual_time import virtual
+
+from actors.supervisor import BATCH, Tick
+
+CROWD = 5 * BATCH
+
+
+@virtual
+async def test_turns_that_come_due_together_are_looked_at_in_batches() -> None:
+    """A thousand turns that began together are a thousand pauses at the same moment, with a client to serve between."""
+    ticks: Counter[float] = Counter()
+
+    async with engine(idle_flush_seconds=2.0) as system:
+        loop = asyncio.get_running_loop()
+
+        def count(_actor: Any, mail: Any) -> None:
+            if isinstance(mail, Tick):
+                ticks[round(loop.time(), 2)] += 1
+
+        system.context.tap = count
+        processors = [system.connect() for _ in range(CROWD)]
+        readers = []
+        for processor in processors:
+            turn_id = await processor.start_turn(agent_stream=hang(["Half a sentence"]))
+            readers.append(asyncio.ensure_future(_read(processor.stream_events(turn_id))))
+        await asyncio.sleep(3.0)
+        assert ticks[2.0] >= CROWD // BATCH
+        chunks = [await processor.interrupt_turn(processor.get_active_turns()[0].turn_id) for processor in processors]
+        assert all(chunks)
+        assert all("tts_ready_chunk" in types for types in await asyncio.gather(*readers))  # each pause was flushed
+
+
+async def _read(stream: Any) -> list[str]:
+    return [event["type"] async for event in stream]
