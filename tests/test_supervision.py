@@ -17,7 +17,7 @@ CROWD = 5 * BATCH
 
 @virtual
 async def test_turns_that_come_due_together_are_looked_at_in_batches() -> None:
-    """A thousand turns that began together are a thousand pauses at the same moment, with a client to serve between."""
+    """Turns that began together pause together, and there are clients to serve in between."""
     ticks: Counter[float] = Counter()
 
     async with engine(idle_flush_seconds=2.0) as system:
