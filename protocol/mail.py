@@ -206,6 +206,6 @@ class Retain(NamedTuple):
 
 
 class Forget(NamedTuple):
-    """Supervisor → Connection: forget the finished turns whose retention is over by now, on the Supervisor's clock."""
+    """Supervisor → Connection: forget the finished turns whose retention is over by `now`, on the system's clock."""
 
     now: float

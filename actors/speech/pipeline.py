@@ -285,7 +285,8 @@ class SpeechPipeline:
         return [self._normalised(chunk) for chunk in chunks]
 
     def _normalised(self, chunk: SpeechChunk) -> SpeechChunk:
-        assert self._normalise is not None
+        if self._normalise is None:  # it has failed at a chunk before this one
+            return chunk
         language = self._settings.language
         try:
             text = self._normalise(chunk.text, language)

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 from agents import ready
-from conversations import engine, talk
+from conversations import chunks_of, end_of, engine, talk
 
-from actors.testing import run_virtual
+from actors.speech import SpeechPipeline
+from actors.testing import run_virtual, virtual
 
 
 @pytest.mark.parametrize("ended_at", [0.1, 1.2, 3.3, 7.7])
@@ -26,3 +27,14 @@ def test_a_finished_turn_is_forgotten_when_its_retention_is_over_whatever_the_ti
             assert processor.get_stats()["turns_kept"] == 0
 
     run_virtual(converse())
+
+
+@virtual
+async def test_a_normaliser_that_raises_loses_no_chunk_that_came_with_the_one_it_raised_at() -> None:
+    def normalise(text: str, _language: str | None) -> str:
+        raise RuntimeError(text)
+
+    async with engine(lambda: SpeechPipeline(normalise=normalise)) as system:
+        events = await talk(system.connect(), ready(["This is one sentence. This is another one. And a third one."]))
+        assert chunks_of(events) == ["This is one sentence.", "This is another one.", "And a third one."]
+        assert end_of(events) == ("completed", "completed")
