@@ -14,11 +14,13 @@ import asyncio
 import logging
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 import pykka
 from pykka import ActorDeadError, ActorRegistry
 from pykka._envelope import Envelope
+from pykka.messages import _ActorStop
 
 from actors.runtime.background import background_loop
 from actors.runtime.future import LoopFuture
@@ -63,8 +65,11 @@ class LoopRef(pykka.ActorRef[A]):
             Exception: whatever the actor's handler raised.
 
         """
-        if asyncio.get_running_loop() is not self.actor_inbox._loop:
-            return await asyncio.to_thread(self.ask, message)
+        loop = self.actor_inbox._loop
+        if loop is not None and loop is not asyncio.get_running_loop():
+            if loop.is_closed():
+                raise ActorDeadError(f"{self} not found")
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.request(message), loop))
         return await self.actor_inbox.request(message, self)
 
 
@@ -88,10 +93,8 @@ class LoopActor(pykka.Actor):
         super().__init__(*args, **kwargs)
         self._actor_ref = LoopRef(self)
         self.actor_inbox.capacity = self.mailbox_capacity
-        self._begin_life()
-
-    def _begin_life(self) -> None:
         self._set_up = False
+        self._failure: BaseException | None = None
         self._parent: LoopRef[Any] | None = None
         self._children: list[LoopRef[Any]] | None = None
         self._timers: set[asyncio.TimerHandle] | None = None
@@ -109,7 +112,7 @@ class LoopActor(pykka.Actor):
         except RuntimeError:
             thread = background_loop()
             loop, ident = thread.loop, thread.ident
-        self.actor_inbox.bind(loop, ident, self._run, None)
+        self.actor_inbox.bind(loop, ident, self._run, None, self._lost)
         self.actor_inbox.ring()  # on_start() runs in the loop
 
     def _run(self) -> None:
@@ -117,15 +120,18 @@ class LoopActor(pykka.Actor):
         mailbox = self.actor_inbox
         if not self._set_up:
             self._set_up = True
-            self._actor_loop_setup()
+            try:
+                self._actor_loop_setup()
+            except BaseException as error:  # noqa: BLE001 - Pykka's rule
+                self._stop_all(error)
         for _ in range(BATCH):
             if self.actor_stopped.is_set():
                 break
             mail = mailbox.take_control()
-            if mail is NO_MAIL:
+            if mail is NO_MAIL and not mailbox.paused:
                 mail = mailbox.take()
-                if mail is NO_MAIL:
-                    break
+            if mail is NO_MAIL:
+                break
             self._handle(mail if isinstance(mail, Envelope) else Envelope(mail))
         if self.actor_stopped.is_set():
             self._end_life()
@@ -136,31 +142,47 @@ class LoopActor(pykka.Actor):
         """Handle one message by Pykka's rules."""
         reply_to = envelope.reply_to
         try:
-            reply = self._handle_receive(envelope.message)
-            if reply_to is not None:
-                reply_to.set(reply)
-        except Exception:
-            if reply_to is not None:
-                logger.info("Exception returned from %s to caller:", self, exc_info=True)
-                reply_to.set_exception()
-                return
-            error = sys.exc_info()
-            self._handle_failure(*error)
             try:
-                self.on_failure(*error)
-            except Exception:  # noqa: BLE001
-                self._handle_failure(*sys.exc_info())
-        except BaseException as error:  # noqa: BLE001 - Pykka's rule: it stops all actors
-            logger.debug("%r in %s. Stopping all actors.", error, self)
-            self._stop()
-            ActorRegistry.stop_all(block=False)
+                reply = self._handle_receive(envelope.message)
+                if reply_to is not None:
+                    reply_to.set(reply)
+            except Exception:
+                if reply_to is not None:
+                    logger.info("Exception returned from %s to caller:", self, exc_info=True)
+                    reply_to.set_exception()
+                    return
+                error = sys.exc_info()
+                self._handle_failure(*error)
+                try:
+                    self.on_failure(*error)
+                except Exception:  # noqa: BLE001
+                    self._handle_failure(*sys.exc_info())
+        except BaseException as error:  # noqa: BLE001 - Pykka's rule
+            self._stop_all(error)
+            if reply_to is not None:
+                if isinstance(envelope.message, _ActorStop):
+                    reply_to.set(None)
+                else:  # Pykka would have the asker wait for ever
+                    reply_to.set_exception(
+                        (ActorDeadError, ActorDeadError(f"{self.actor_ref} raised {error!r}"), None)
+                    )
+
+    def _stop_all(self, error: BaseException) -> None:
+        """Pykka's rule: what is no `Exception` stops this actor, then all others."""
+        logger.debug("%r in %s. Stopping all actors.", error, self)
+        self._failure = error
+        if not self.actor_stopped.is_set():
+            try:
+                self._stop()
+            except BaseException:
+                logger.exception("on_stop() of %s failed", self)
+        ActorRegistry.stop_all(block=False)
 
     def _end_life(self) -> None:
         self._actor_loop_teardown()
         for timer in self._timers or ():
             timer.cancel()
-        for child in reversed(self._children or []):
-            child.stop(block=False)
+        _stop_one_by_one(list(self._children or ()))
         self._timers = self._children = None
         self.actor_inbox.close()
         self._actor_loop_teardown()  # what came in between
@@ -168,8 +190,12 @@ class LoopActor(pykka.Actor):
             self._parent.actor_inbox.post(self._last_word(), self.actor_urn)
 
     def _last_word(self) -> ChildStopped | ChildFailed:
-        failure = self.__dict__.get("_failure")
-        return ChildFailed(self.actor_ref, failure) if failure else ChildStopped(self.actor_ref)
+        return ChildFailed(self.actor_ref, self._failure) if self._failure else ChildStopped(self.actor_ref)
+
+    def _lost(self) -> None:
+        """The loop was closed under this actor."""
+        ActorRegistry.unregister(self.actor_ref)
+        self.actor_stopped.set()
 
     def _handle_failure(
         self,
@@ -211,7 +237,13 @@ class LoopActor(pykka.Actor):
         """Send this actor `message` as control mail, `seconds` from now, unless it has stopped or it is cancelled.
 
         A second one of the same type that comes due before the first was handled replaces it.
+
+        Raises:
+            ActorDeadError: this actor has stopped.
+
         """
+        if self.actor_stopped.is_set():
+            raise ActorDeadError(f"{self} has stopped and begins nothing new")
         loop = self.actor_inbox._loop
         assert loop is not None, "a timer needs a started actor"
 
@@ -249,3 +281,13 @@ class LoopActor(pykka.Actor):
         if isinstance(message, (ChildStopped, ChildFailed)):
             return None
         return super().on_receive(message)
+
+
+def _stop_one_by_one(children: list[LoopRef[Any]]) -> None:
+    """Ask the last one to stop, and when it has, the one before it."""
+    while children:
+        stopped = children.pop().ask(_ActorStop(), block=False)
+        assert isinstance(stopped, LoopFuture)
+        if not stopped.answered:
+            stopped.when_answered(partial(_stop_one_by_one, children))
+            return

@@ -144,17 +144,23 @@ class EngineActor(LoopActor):
         """Start an actor that ends with this one.
 
         Raises:
-            ActorDeadError: this actor is stopping and takes no new child.
+            ActorDeadError: this actor has stopped and takes no new child.
 
         """
         if self.stopped:
-            raise ActorDeadError(f"{self} is stopping and takes no new child")
+            raise ActorDeadError(f"{self} has stopped and takes no new child")
         child = actor_class.launch(self.system, self, *args, **kwargs)
         if not child.stopped:
             if self._children is None:
                 self._children = []
             self._children.append(child)
         return child
+
+    def start_child(  # type: ignore[override]  # parent and child live in one system
+        self, actor_class: type[E], *args: Any, **kwargs: Any
+    ) -> LoopRef[E]:
+        """Start an actor that ends with this one, and return its reference."""
+        return self.launch_child(actor_class, *args, **kwargs).actor_ref
 
     def stop_children(self) -> None:
         """Stop all children now, the last started first. They are not announced: whoever calls this knows."""
@@ -169,7 +175,15 @@ class EngineActor(LoopActor):
         return tuple(child.actor_ref for child in self._children or ())
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str, context: Context | None = None) -> asyncio.Task[None]:
-        """Run a coroutine in a task that ends with this actor."""
+        """Run a coroutine in a task that ends with this actor.
+
+        Raises:
+            ActorDeadError: this actor has stopped.
+
+        """
+        if self.stopped:
+            work.close()
+            raise ActorDeadError(f"{self} has stopped and begins nothing new")
         task = self.system.loop.create_task(work, name=name, context=context)
         self._tasks += (task,)
         task.add_done_callback(self._task_done)
@@ -179,9 +193,13 @@ class EngineActor(LoopActor):
         self._tasks = tuple(other for other in self._tasks if other is not task)
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
-        self._forget_task(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not self.stopped:
-            self._fail(error)
+        error = None if task.cancelled() else task.exception()
+        if task in self._tasks:
+            self._forget_task(task)
+            if error is not None:
+                self._fail(error)
+        elif error is not None:
+            logger.error("%s, let go by %s, failed", task.get_name(), self, exc_info=error)
 
     def let_go(self, task: asyncio.Task[Any]) -> None:
         """Cancel a task and wait for it no longer; the system looks after what does not stop."""
@@ -197,6 +215,11 @@ class EngineActor(LoopActor):
         if asyncio.get_running_loop() is not self.system.loop:
             return await self.actor_ref.request(message)
         return await self.actor_inbox.request(message, self)
+
+    @property
+    def now(self) -> float:
+        """The time on the system's clock, in seconds."""
+        return self.system.clock.now()
 
     @property
     def tasks(self) -> tuple[asyncio.Task[Any], ...]:
@@ -241,12 +264,14 @@ class EngineActor(LoopActor):
 
         """
         mailbox = self.actor_inbox
-        if self._eager and mailbox.idle and self.system.tap is None:
-            self._eager -= 1
+        eager = self._eager
+        if eager and mailbox.idle and self.system.tap is None:
+            self._eager = 0  # what comes in while this is handled waits until it has been
             try:
                 self.handle_data(mail)
             except BaseException as error:  # noqa: BLE001 - rule 3
                 self._fail(error)
+            self._eager = eager - 1
             return True
         return mailbox.offer(mail, sender)
 
@@ -291,8 +316,8 @@ class EngineActor(LoopActor):
             reply = self._dispatch(mail)
         except Exception:  # noqa: BLE001 - the asker gets it
             reply_to.set_exception()
-        except BaseException:
-            reply_to.set_exception()
+        except BaseException as error:
+            _fail_reply(reply_to, self, error)  # the asker must not be cancelled, or interrupted, in its place
             raise
         else:
             if not self._deferring:
@@ -383,7 +408,8 @@ class EngineActor(LoopActor):
             if type(mail) is Envelope:
                 reply_to: Any = mail.reply_to
                 _fail_reply(reply_to, self, was_stop=isinstance(mail.message, _ActorStop))
-        for reply in tuple(self._deferred or ()):
+        deferred, self._deferred = self._deferred, None
+        for reply in deferred or ():
             _fail_reply(reply, self)
         for task in self.tasks:
             self.let_go(task)
@@ -397,11 +423,14 @@ class EngineActor(LoopActor):
             told(word)
 
 
-def _fail_reply(reply: Reply | None, actor: EngineActor, *, was_stop: bool = False) -> None:
+def _fail_reply(
+    reply: Reply | None, actor: EngineActor, cause: BaseException | None = None, *, was_stop: bool = False
+) -> None:
     if reply is None or reply.answered:
         return
     if was_stop:
         reply.set(None)
         return
-    error = ActorDeadError(f"{actor} stopped before handling the message")
+    error = ActorDeadError(f"{actor} stopped before it had handled the message")
+    error.__cause__ = cause
     reply.set_exception((ActorDeadError, error, None))

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pykka import ActorDeadError
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["NO_MAIL", "Mailbox", "Room"]
 
 DEFAULT_CAPACITY: Final = 100
+PATIENCE: Final = 1.0
+"""How many seconds a thread waits for room before it looks whether the loop that would make some was closed."""
 
 
 class _NoMail:
@@ -58,7 +59,8 @@ class Mailbox:
 
     Args:
         capacity: of the data lane, in messages.
-        lock: shared with other mailboxes of the same loop; it is only ever held for a moment.
+        lock: shared with other mailboxes of the same loop; it is only ever held for a moment. Reentrant, because
+            garbage may be collected in that moment, and a finalizer may send mail.
 
     """
 
@@ -70,6 +72,7 @@ class Mailbox:
         "_ident",
         "_lock",
         "_loop",
+        "_lost",
         "_paused",
         "_peak",
         "_refused",
@@ -79,21 +82,22 @@ class Mailbox:
         "capacity",
     )
 
-    def __init__(self, capacity: int = DEFAULT_CAPACITY, lock: threading.Lock | None = None) -> None:
+    def __init__(self, capacity: int = DEFAULT_CAPACITY, lock: threading.RLock | None = None) -> None:
         self.capacity = capacity
         """How many messages the data lane takes."""
         self._data: deque[Any] | None = None  # made with the first message: an empty deque takes 0.7 KiB
         self._control: dict[Hashable, Any] | None = None
         self._peak = 0
-        self._lock = lock or threading.Lock()
+        self._lock = lock or threading.RLock()
         self._space: threading.Condition | None = None
-        self._refused: list[Callable[[], None]] | None = None
+        self._refused: dict[Mailbox | asyncio.Future[None], None] | None = None
         self._paused = False
         self._closed = False
         self._scheduled = True  # nobody to run yet
         self._loop: asyncio.AbstractEventLoop | None = None
         self._run: Callable[[], None] | None = None
         self._context: Context | None = None
+        self._lost: Callable[[], None] | None = None
         self._ident = 0
 
     def __repr__(self) -> str:
@@ -151,24 +155,34 @@ class Mailbox:
 
         Raises:
             MailboxFullError: told from the loop that runs the actor, with the lane full.
+            ActorDeadError: told when the actor has stopped, if only while the thread waited.
 
         """
-        in_loop = threading.get_ident() == self._ident
+        loop, in_loop = self._loop, threading.get_ident() == self._ident
         if isinstance(envelope.reply_to, LoopFuture):
             envelope.reply_to.ident = self._ident
-        with self._lock:
-            if self.depth >= self.capacity and not isinstance(envelope.message, _ActorStop):
-                if in_loop:
+        while True:
+            if loop is not None and loop.is_closed():
+                self._lose()
+            with self._lock:
+                if self._closed:
+                    taken = False
+                    break
+                if self.depth < self.capacity or isinstance(envelope.message, _ActorStop):
+                    taken = True
+                    self._append(envelope)
+                    break
+                if in_loop or loop is None:
                     self._turn_away(envelope)
                     return
                 if self._space is None:
                     self._space = threading.Condition(self._lock)
-                while self.depth >= self.capacity and not self._closed:
-                    self._space.wait()
-            if not self._closed:
-                self._append(envelope)
-        if self._closed and envelope.reply_to is not None:
+                    continue  # the loop empties the lane without the lock, and might not have seen it
+                self._space.wait(PATIENCE)
+        if not taken:
             error = ActorDeadError("the actor stopped before it could take the message")
+            if envelope.reply_to is None:
+                raise error
             envelope.reply_to.set_exception((ActorDeadError, error, None))
         elif not self._scheduled and not self._paused:
             self._ring(in_loop)
@@ -191,7 +205,7 @@ class Mailbox:
                 return False
             if len(data) >= self.capacity:
                 if sender is not None:
-                    self._note_refused(partial(sender.post, Room(self), id(self)))
+                    self._note_refused(sender)
                 return False
             data.append(mail)
         if not self._scheduled and not self._paused:
@@ -217,8 +231,12 @@ class Mailbox:
         """Wait until the data lane has room, or nobody is left to make some."""
         while self.depth >= self.capacity and not self._closed:
             waiter = asyncio.get_running_loop().create_future()
-            self._note_refused(partial(_set, waiter))
-            await waiter
+            self._note_refused(waiter)
+            try:
+                await waiter
+            finally:
+                if self._refused:
+                    self._refused.pop(waiter, None)  # cancelled
 
     def post(self, mail: Any, sender: Hashable = None) -> None:
         """Put control mail before all data; a message of the same type from the same sender is replaced."""
@@ -234,10 +252,24 @@ class Mailbox:
     # Receiving: the actor that owns it, in its loop.
 
     def bind(
-        self, loop: asyncio.AbstractEventLoop, ident: int, run: Callable[[], None], context: Context | None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        ident: int,
+        run: Callable[[], None],
+        context: Context | None,
+        lost: Callable[[], None] | None = None,
     ) -> None:
-        """Tell who runs the actor: `run()` is called in the thread `ident` by `loop` when there is mail."""
-        self._loop, self._ident, self._run, self._context = loop, ident, run, context
+        """Tell who runs the actor.
+
+        Args:
+            loop: calls `run()` when there is mail.
+            ident: the thread of the loop.
+            run: handles the mail, then calls `rest()`.
+            context: that `run()` is called in.
+            lost: is called, in any thread, by the first mail that finds the loop closed.
+
+        """
+        self._loop, self._ident, self._run, self._context, self._lost = loop, ident, run, context, lost
         self._scheduled = False
         if self._control or self._data:
             self._ring(threading.get_ident() == ident)
@@ -275,7 +307,8 @@ class Mailbox:
     def take_text(self, limit: int) -> str:
         """Remove the texts at the head of the line, joined, `limit` characters of them at most.
 
-        Of a text that is longer the rest stays at the head. Empty when something else than text is there.
+        Of a text that is longer the rest stays at the head. Empty when something else than text is there;
+        nobody sends empty texts.
         """
         data = self._data
         if not data:
@@ -351,39 +384,52 @@ class Mailbox:
 
     def _turn_away(self, envelope: Envelope[Any]) -> None:
         error = MailboxFullError(
-            f"the mailbox holds {self.capacity} messages and this is the loop that would empty it: "
+            f"the mailbox holds {self.capacity} messages and nobody but this thread could empty it: "
             f"await LoopRef.request(), or send from another thread"
         )
         if envelope.reply_to is None:
             raise error
         envelope.reply_to.set_exception((MailboxFullError, error, None))
 
-    def _note_refused(self, refused: Callable[[], None]) -> None:
+    def _note_refused(self, refused: Mailbox | asyncio.Future[None]) -> None:
         if self._refused is None:
-            self._refused = []
-        self._refused.append(refused)
+            self._refused = {}
+        self._refused[refused] = None
 
     def _tell_of_room(self) -> None:
         refused, self._refused = self._refused, None
-        for told in refused or ():
-            told()
+        for who in refused or ():
+            if isinstance(who, Mailbox):
+                who.post(Room(self), id(self))
+            elif not who.done() and not who.get_loop().is_closed():
+                who.set_result(None)
         if self._space is not None:
             with self._lock:
                 self._space.notify_all()
 
     def _ring(self, in_loop: bool) -> None:
-        if self._run is None or self._loop is None:
+        loop, run = self._loop, self._run  # another thread may close the mailbox meanwhile
+        if loop is None or run is None:
             return
         self._scheduled = True
-        if in_loop:
-            self._loop.call_soon(self._run, context=self._context)
-            return
         try:
-            self._loop.call_soon_threadsafe(self._run, context=self._context)
-        except RuntimeError:  # the loop is closed: its actors are as good as stopped
-            self.close()
+            if in_loop:
+                loop.call_soon(run, context=self._context)
+            else:
+                loop.call_soon_threadsafe(run, context=self._context)
+        except RuntimeError:  # closed
+            self._lose()
 
-
-def _set(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():  # cancelled
-        waiter.set_result(None)
+    def _lose(self) -> None:
+        """The loop was closed, and nothing else could run the actor: it is as good as stopped."""
+        lost, self._lost = self._lost, None
+        self.close()
+        with self._lock:
+            data, self._data = self._data, None
+        for mail in data or ():
+            reply_to = getattr(mail, "reply_to", None)
+            if isinstance(reply_to, LoopFuture):  # who asked within the loop has gone with it
+                error = ActorDeadError("the actor's event loop was closed before it handled the message")
+                reply_to.set_exception((ActorDeadError, error, None))
+        if lost is not None:
+            lost()

@@ -62,7 +62,7 @@ class ActorSystem:
         self.ids = ids or Ids()
         self.registry: dict[str, EngineActor] = {}
         """The actors that live, by URN."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         """Of all their mailboxes."""
         self._emptied: asyncio.Event | None = None
         self.context = contextvars.copy_context()
