@@ -94,6 +94,9 @@ class Connection(EngineActor):
         on_busy = order.on_busy or roster.on_busy
         if on_busy not in ("reject", "interrupt", "queue"):
             raise BadArgumentError(f"on_busy must be 'reject', 'interrupt' or 'queue', got {on_busy!r}")
+        flow = order.flow or roster.flow
+        if flow not in ("free", "played"):
+            raise BadArgumentError(f"flow must be 'free' or 'played', got {flow!r}")
         if on_busy == "interrupt":
             for record in self._unfinished():
                 self._interrupt(record, "barge_in")
@@ -117,6 +120,7 @@ class Connection(EngineActor):
             user_input="" if order.user_input is None else str(order.user_input),
             trace_id=str(order.trace_id or turn_id),
             replay_window=self.context.settings.replay_window,
+            max_unplayed=self.context.settings.max_unplayed_chunks if flow == "played" else None,
             clock=self.context.clock,
         )
         record.on_end_taken = self.context.end_taken
@@ -183,7 +187,7 @@ class Connection(EngineActor):
 
     @handles(MarkPlayed)
     def _mark_played(self, mail: MarkPlayed) -> None:
-        self._require(mail.turn_id).mark_played(mail.seq)
+        self._require(mail.turn_id).mark_played(mail.seq, mail.chars)
 
     @handles(Cleanup)
     def _cleanup(self, mail: Cleanup) -> None:

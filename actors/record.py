@@ -67,9 +67,11 @@ class TurnRecord:
         "_blocks",
         "_clock",
         "_ends",
+        "_max_unplayed",
         "_outbox",
         "_reader",
         "_replay",
+        "_unplayed",
         "_wake",
         "abandoned",
         "agent_attached",
@@ -96,6 +98,7 @@ class TurnRecord:
         "sealed",
         "seq",
         "session_id",
+        "silent_since",
         "skipped_events",
         "started",
         "started_at",
@@ -118,6 +121,7 @@ class TurnRecord:
         user_input: str,
         trace_id: str,
         replay_window: int,
+        max_unplayed: int | None = None,
         clock: Clock,
     ) -> None:
         self._clock = clock
@@ -149,6 +153,11 @@ class TurnRecord:
         # The fields of the last events one after the other: a tuple for each would be one more object for the garbage
         # collector to look at, and there are very many.
         self._replay: deque[Any] = deque(maxlen=replay_window * _FIELDS)
+        self._max_unplayed = max_unplayed
+        self._unplayed: list[int] | None = None if max_unplayed is None else []
+        """In the flow `played`: chunks that were handed over and not acknowledged yet. None: nobody counts."""
+        self.silent_since: float | None = None
+        """Since when an acknowledgement is due; None while none is."""
         self._reader: Reader | None = None
         self._wake: Callable[[], None] | None = None
         self.on_room: Callable[[], None] | None = None
@@ -349,6 +358,8 @@ class TurnRecord:
                 if self.end_taken:
                     raise StopIteration
                 return None
+            if self._unplayed is not None and self._held_back():
+                return None
             item = self._outbox.pop(0)
             self.idle_since = self._clock.now()
             event = self._hand_over(item)
@@ -366,7 +377,7 @@ class TurnRecord:
     def wait(self, reader: Reader, wake: Callable[[], None]) -> bool:
         """Have `wake` called when there is something to take; False if there is now."""
         with self.lock:
-            if reader is not self._reader or reader.replay or self._outbox or self.end_taken:
+            if reader is not self._reader or reader.replay or self._ready() or self.end_taken:
                 return False
             self._wake = wake
             return True
@@ -385,6 +396,19 @@ class TurnRecord:
                 self._reader = self._wake = None
                 self.left_at = self._clock.now()
 
+    def _ready(self) -> bool:
+        """Whether the next entry of the outbox may be handed over."""
+        return bool(self._outbox) and not (self._unplayed is not None and self._held_back())
+
+    def _held_back(self) -> bool:
+        """In the flow `played`: whether what comes next has to wait until the person has heard more."""
+        if self.status.finished:  # interrupted: the end waits for nobody
+            return False
+        item, unplayed = self._outbox[0], self._unplayed or ()
+        if item is Marker.END or item is Marker.ERROR:
+            return bool(unplayed)
+        return type(item) is SpeechChunk and len(unplayed) >= (self._max_unplayed or 0)
+
     def _hand_over(self, item: SpeechChunk | Passed | Marker) -> dict[str, Any]:
         seq = self.seq
         self.seq = seq + 1
@@ -392,6 +416,10 @@ class TurnRecord:
             text, start, end, emotion, _removed = item
             self.delivered_to = end
             self.chunks += 1
+            if self._unplayed is not None:
+                if not self._unplayed:
+                    self.silent_since = self._clock.now()
+                self._unplayed.append(seq)
             self._ends.append(end)
             self._replay.extend((text, start, end, emotion))
             return self._event(seq, text, start, end, emotion)
@@ -460,8 +488,12 @@ class TurnRecord:
 
     # What the facade does with it, in any thread.
 
-    def mark_played(self, seq: int) -> None:
+    def mark_played(self, seq: int, chars: int | None = None) -> None:
         """Note that the client has played everything up to event `seq`; an earlier one changes nothing.
+
+        Args:
+            seq: of an event that was handed over.
+            chars: how much of that chunk's text has been said so far. None: all of it.
 
         Raises:
             BadAckError: no event of that number has been handed over.
@@ -472,12 +504,35 @@ class TurnRecord:
                 raise BadAckError(
                     f"turn {self.turn_id}: event {seq} was not handed over, the last one was {self.seq - 1}"
                 )
-            self.played_to = max(self.played_to, self._ends[seq])
+            played_to = self._ends[seq] if chars is None else self._said(seq, chars)
+            self.played_to = max(self.played_to, played_to)
+            unplayed = self._unplayed
+            if not unplayed:
+                return
+            upto = seq if chars is None else seq - 1
+            while unplayed and unplayed[0] <= upto:
+                del unplayed[0]
+            self.idle_since = now = self._clock.now()
+            self.silent_since = now if unplayed else None
+            ready = self._ready()
+        if ready:
+            self.wake()
+
+    def _said(self, seq: int, chars: int) -> int:
+        """Where the agent's text was when so many characters of a chunk had been said."""
+        begin = self._ends[seq - 1] if seq else 0
+        if self.seq - seq > self.replay_depth:
+            return begin  # too long ago to know its text
+        _seq, text, start, end, _emotion = self._past(seq)
+        if type(text) is not str or chars <= 0:
+            return begin
+        # What was removed inside the chunk lies somewhere in it: the text is taken to be spread evenly.
+        return start + min(end - start, chars * (end - start) // len(text))
 
     def awaits_reader(self) -> bool:
         """Whether there is something to read and nobody is asking for it."""
         with self.lock:
-            ready = bool(self._outbox) or (self._reader is not None and bool(self._reader.replay))
+            ready = self._ready() or (self._reader is not None and bool(self._reader.replay))
             return ready and self._wake is None
 
     def text(self) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from actors.runtime import EngineActor
     from actors.turn import Turn
     from protocol.mail import StartTurn
-    from protocol.settings import OnBusy
+    from protocol.settings import Flow, OnBusy
 
 __all__ = ["Roster"]
 
@@ -26,6 +26,7 @@ class Roster:
         "connection",
         "connection_id",
         "finished",
+        "flow",
         "on_busy",
         "queue_maxsize",
         "speech",
@@ -43,12 +44,14 @@ class Roster:
         *,
         queue_maxsize: int,
         on_busy: OnBusy,
+        flow: Flow,
         speech: Callable[[], Any] | None,
     ) -> None:
         self.connection_id = connection_id
         self.user_id = user_id
         self.queue_maxsize = queue_maxsize
         self.on_busy = on_busy
+        self.flow = flow
         self.speech = speech
         self.closed = False
         self.connection: EngineActor | None = None

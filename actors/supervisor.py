@@ -210,6 +210,8 @@ class Supervisor(EngineActor):
         else:
             reader = now + grace
         dues: list[tuple[float, Any]] = [(reader, self._reader_gone)]
+        if record.silent_since is not None:
+            dues.append((record.silent_since + settings.max_chunk_play_seconds, self._reader_gone))
         if watched.timed_out or record.sealed or record.status is TurnStatus.PENDING:
             return dues
         pull = record.pull_since

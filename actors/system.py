@@ -40,7 +40,7 @@ from protocol.mail import (
     Shutdown,
     StartTurn,
 )
-from protocol.settings import OnBusy, Settings
+from protocol.settings import Flow, OnBusy, Settings
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -187,6 +187,7 @@ class ConversationSystem:
         *,
         queue_maxsize: int | None = None,
         on_busy: OnBusy | None = None,
+        flow: Flow | None = None,
         speech: SpeechFactory | None = None,
     ) -> MessageProcessor:
         """Open a connection. Call it in the system's loop.
@@ -194,7 +195,7 @@ class ConversationSystem:
         Args:
             connection_id: any id, kept as a string; a new one if left out.
             user_id: whose connection it is.
-            queue_maxsize, on_busy, speech: in the place of the system's own, for this connection.
+            queue_maxsize, on_busy, flow, speech: in the place of the system's own, for this connection.
 
         Raises:
             SystemClosedError: the system has not been started, or was shut down.
@@ -203,7 +204,7 @@ class ConversationSystem:
         """
         name = str(connection_id) if connection_id is not None else self.context.ids.new("connection")
         processor = MessageProcessor.__new__(MessageProcessor)
-        processor._prepare(name, user_id, queue_maxsize, on_busy, speech)
+        processor._prepare(name, user_id, queue_maxsize, on_busy, flow, speech)
         processor._connect(self)
         self._processors[name] = processor
         return processor
@@ -290,7 +291,9 @@ class MessageProcessor:
     __slots__ = ("__weakref__", "_roster", "_spec", "_system")
 
     def __init__(self, connection_id: Any = None, user_id: Any = "", queue_maxsize: int | None = None) -> None:
-        self._prepare(str(connection_id) if connection_id is not None else "", user_id, queue_maxsize, None, None)
+        self._prepare(
+            str(connection_id) if connection_id is not None else "", user_id, queue_maxsize, None, None, None
+        )
 
     def _prepare(
         self,
@@ -298,21 +301,23 @@ class MessageProcessor:
         user_id: Any,
         queue_maxsize: int | None,
         on_busy: OnBusy | None,
+        flow: Flow | None,
         speech: SpeechFactory | None,
     ) -> None:
         if queue_maxsize is not None and queue_maxsize < 1:
             raise BadArgumentError(f"queue_maxsize must be at least 1, got {queue_maxsize}")
         self._system: ConversationSystem | None = None
         self._roster: Roster | None = None
-        self._spec: Any = (connection_id, str(user_id), queue_maxsize, on_busy, speech)
+        self._spec: Any = (connection_id, str(user_id), queue_maxsize, on_busy, flow, speech)
 
     def _connect(self, system: ConversationSystem) -> Roster:
-        connection_id, user_id, queue_maxsize, on_busy, speech = self._spec
+        connection_id, user_id, queue_maxsize, on_busy, flow, speech = self._spec
         roster = Roster(
             connection_id or system.context.ids.new("connection"),
             user_id,
             queue_maxsize=queue_maxsize or system.settings.queue_maxsize,
             on_busy=on_busy or system.settings.on_busy,
+            flow=flow or system.settings.flow,
             speech=speech,
         )
         system._open(roster)
@@ -379,6 +384,7 @@ class MessageProcessor:
         *,
         conversation_id: Any = None,
         on_busy: OnBusy | None = None,
+        flow: Flow | None = None,
         speech: SpeechFactory | None = None,
         turn_id: Any = None,
         trace_id: str = "",
@@ -395,6 +401,9 @@ class MessageProcessor:
                 `attach_agent_stream()`.
             on_busy: what to do while a turn is active: `reject`, `interrupt` (also what waits in the queue) or
                 `queue`; by default as in the settings.
+            flow: `played` for a client that acknowledges what it has spoken (`mark_played()`): chunks are handed
+                over at most `max_unplayed_chunks` ahead of that, and `stream_end` after the last one, so that the
+                turn can be interrupted for as long as the person listens. By default as in the settings (`free`).
             speech: makes this turn's pipeline.
             turn_id: an id of your own.
             trace_id: goes with every log record of this turn.
@@ -410,6 +419,7 @@ class MessageProcessor:
             user_input=user_input,
             agent_stream=agent_stream,
             on_busy=on_busy,
+            flow=flow,
             speech=speech,
             turn_id=turn_id,
             trace_id=trace_id,
@@ -474,15 +484,21 @@ class MessageProcessor:
         """Interrupt whatever is active: what a client's interrupt command calls. True if anything was."""
         return await self.interrupt_all_active_turns(reason) > 0
 
-    async def mark_played(self, turn_id: Any, seq: int) -> None:
+    async def mark_played(self, turn_id: Any, seq: int, chars: int | None = None) -> None:
         """Note that the client has played the chunk `seq` of a turn, and all before it.
+
+        Args:
+            turn_id: as `start_turn()` returned it.
+            seq: of an event that was handed over. One before what has been acknowledged already changes nothing.
+            chars: only so many characters of that chunk's text have been said so far: for the ledger, when the person
+                interrupts in the middle of it.
 
         Raises:
             TurnNotFoundError: no such turn.
             BadAckError: no such event was handed over.
 
         """
-        await self._ask(MarkPlayed(str(turn_id), seq))
+        await self._ask(MarkPlayed(str(turn_id), seq, chars))
 
     async def cleanup(self, turn_id: Any = None) -> int:
         """End a turn if it is active, and forget it; all turns if none is named. Return how many there were.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from actors.inspection import SystemReport
     from actors.record import Reader, TurnRecord
     from actors.runtime import LoopRef
-    from protocol.settings import OnBusy, Settings
+    from protocol.settings import Flow, OnBusy, Settings
     from protocol.turn import ConversationTurn
 
 __all__ = ["ThreadedEventStream", "ThreadedProcessor", "ThreadedSystem"]
@@ -82,13 +82,14 @@ class ThreadedSystem:
         *,
         queue_maxsize: int | None = None,
         on_busy: OnBusy | None = None,
+        flow: Flow | None = None,
         speech: SpeechFactory | None = None,
     ) -> ThreadedProcessor:
         """Open a connection; arguments and errors as for `ConversationSystem.connect`."""
 
         async def connect() -> MessageProcessor:
             return self._system.connect(
-                connection_id, user_id, queue_maxsize=queue_maxsize, on_busy=on_busy, speech=speech
+                connection_id, user_id, queue_maxsize=queue_maxsize, on_busy=on_busy, flow=flow, speech=speech
             )
 
         processor = ThreadedProcessor(self, self._wait_for(connect()))
@@ -161,6 +162,7 @@ class ThreadedProcessor:
         *,
         conversation_id: Any = None,
         on_busy: OnBusy | None = None,
+        flow: Flow | None = None,
         speech: SpeechFactory | None = None,
         turn_id: Any = None,
         trace_id: str = "",
@@ -173,6 +175,7 @@ class ThreadedProcessor:
                 agent_stream,
                 conversation_id=conversation_id,
                 on_busy=on_busy,
+                flow=flow,
                 speech=speech,
                 turn_id=turn_id,
                 trace_id=trace_id,
@@ -199,9 +202,9 @@ class ThreadedProcessor:
         """Interrupt whatever is active. True if anything was."""
         return self._system._wait_for(self._processor.handle_interrupt(reason))
 
-    def mark_played(self, turn_id: Any, seq: int) -> None:
+    def mark_played(self, turn_id: Any, seq: int, chars: int | None = None) -> None:
         """Note what the client has played; see `MessageProcessor.mark_played`."""
-        self._system._wait_for(self._processor.mark_played(turn_id, seq))
+        self._system._wait_for(self._processor.mark_played(turn_id, seq, chars))
 
     def cleanup(self, turn_id: Any = None) -> int:
         """End and forget a turn, or all; see `MessageProcessor.cleanup`."""

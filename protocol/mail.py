@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from protocol.settings import OnBusy
+from protocol.settings import Flow, OnBusy
 from protocol.turn import Failure
 
 __all__ = [
@@ -51,6 +51,7 @@ class StartTurn(NamedTuple):
     user_input: Any = ""
     agent_stream: Any = None
     on_busy: OnBusy | None = None
+    flow: Flow | None = None
     speech: Any = None
     turn_id: Any = None
     trace_id: Any = ""
@@ -79,10 +80,11 @@ class InterruptTurns(NamedTuple):
 
 
 class MarkPlayed(NamedTuple):
-    """The client has played the chunk `seq`. Raises `TurnNotFoundError`, `BadAckError`."""
+    """The client has played the chunk `seq`, or so much of it. Raises `TurnNotFoundError`, `BadAckError`."""
 
     turn_id: str
     seq: int
+    chars: int | None = None
 
 
 class Cleanup(NamedTuple):

@@ -13,10 +13,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from protocol.errors import BadSettingsError
 from protocol.speech import SpeechSettings
 
-__all__ = ["OnBusy", "Settings"]
+__all__ = ["Flow", "OnBusy", "Settings"]
 
 OnBusy = Literal["reject", "interrupt", "queue"]
 """What `start_turn()` does while a turn is active."""
+Flow = Literal["free", "played"]
+"""Whether a turn runs ahead of the person who listens."""
 
 
 class Settings(BaseSettings):
@@ -55,6 +57,14 @@ class Settings(BaseSettings):
     """How many finished turns a connection keeps."""
     on_busy: OnBusy = "reject"
     """What `start_turn()` does while a turn is active."""
+    flow: Flow = "free"
+    """Whether events are handed over as fast as they are read, or no further than `max_unplayed_chunks` ahead of what
+    `mark_played()` acknowledged, with the end only when everything was: then a turn can be interrupted for as long as
+    the person listens."""
+    max_unplayed_chunks: int = Field(8, ge=1)
+    """How far `flow="played"` goes ahead."""
+    max_chunk_play_seconds: float = Field(60.0, gt=0)
+    """How long `flow="played"` waits for the next acknowledgement; then the reader is taken to be gone."""
     turn_queue_limit: int = Field(10, ge=0)
     """How many turns may wait with `on_busy="queue"`."""
     strict_agent_events: bool = False
