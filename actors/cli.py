@@ -7,7 +7,7 @@ is given wrongly ends in one line on standard error and exit code 2.
 from __future__ import annotations
 
 import sys
-from signal import SIGINT
+from signal import SIG_IGN, SIGINT, signal
 from typing import NoReturn
 
 from actors.speak.exit_codes import ExitCode, ended_by
@@ -19,9 +19,11 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the command line, and exit."""
     try:
-        sys.exit(_run(sys.argv[1:]))
+        code = _run(sys.argv[1:])
     except KeyboardInterrupt:  # before a command handles the signal, or after
-        sys.exit(ended_by(SIGINT))
+        code = ended_by(SIGINT)
+    signal(SIGINT, SIG_IGN)  # how it ends is decided; one more Ctrl-C must not change it
+    sys.exit(code)
 
 
 def _run(arguments: list[str]) -> int:

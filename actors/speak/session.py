@@ -12,8 +12,10 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
-from actors.speak.display import Display, Progress, complain
+from actors.speak.display import Display
 from actors.speak.exit_codes import ExitCode, ended_by
+from actors.speak.lines import complain
+from actors.speak.progress import Progress
 from actors.speak.source import TextSource
 from actors.speak.summary import Summary
 from actors.speak.voice import Voice
@@ -42,18 +44,22 @@ class SpeakSession:
         return await _Run(self).speak()
 
 
-def settings_for_a_person() -> Settings:
+def settings_for_a_person(source: TextSource) -> Settings:
     """Return the settings from the environment, without the limits that a person at the keyboard replaces.
 
-    A model that is still loading, a slow pace that was asked for, a voice that speaks for a minute: who runs the
-    command sees it and has Ctrl-C.
+    A model that is still loading, a slow pace that was asked for, a voice that speaks for a minute, a file as long as
+    a book: who runs the command sees it and has Ctrl-C. A stream keeps its limit, as it may have no end.
 
     Raises:
         BadSettingsError: a variable in the environment is not valid.
 
     """
     given = Settings()
-    own = {"agent_stall_seconds": None, "reader_grace_seconds": _NO_READER_LEAVES_SECONDS}
+    own = {
+        "agent_stall_seconds": None,
+        "reader_grace_seconds": _NO_READER_LEAVES_SECONDS,
+        "max_turn_chars": max(given.max_turn_chars, source.length or 0),
+    }
     return Settings(**{name: value for name, value in own.items() if name not in given.model_fields_set})
 
 
@@ -70,7 +76,7 @@ class _Run:
     async def speak(self) -> int:
         session = self._session
         loop = asyncio.get_running_loop()
-        self._progress = Progress(tokens=lambda: session.source.tokens_read, elapsed=self._elapsed)
+        self._progress = Progress(session.source, self._elapsed)
         self._task = asyncio.current_task()
         timer = None
         try:
@@ -94,7 +100,7 @@ class _Run:
                 timer.cancel()
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
-        return self._exit_code()
+        return self._end()
 
     async def _agent(self) -> Any:
         session = self._session
@@ -118,6 +124,7 @@ class _Run:
         if event["type"] == "tts_ready_chunk":
             summary.chunks += 1
             self._progress.chunks += 1
+            self._progress.spoken_to = event["end"]
             if summary.first_chunk is None:
                 summary.first_chunk = self._elapsed()
         elif event["type"] == "stream_end":
@@ -129,10 +136,15 @@ class _Run:
                 self._write_failure = failure
                 self._interrupt("nobody reads the output")
         if event["type"] == "error" and session.source.failure is None:
-            session.display.stop()
             complain(f"the turn failed: {event['error']} ({event['code']})")
         if event["type"] == "tts_ready_chunk" and session.voice is not None and self._interrupting is None:
-            await session.voice.say(event["chunk"])
+            await self._say(session.voice, event["chunk"])
+
+    async def _say(self, voice: Voice, text: str) -> None:
+        had_failed = voice.failures
+        await voice.say(text, self._session.display.voice_output)
+        if voice.failures and not had_failed:  # the first time at once, all others as a number at the end
+            complain(f"--voice: {voice.last_failure}")
 
     async def _summarise(self) -> None:
         session, summary = self._session, self._summary
@@ -143,13 +155,14 @@ class _Run:
             summary.removed = turn.removed
         if session.voice is not None:
             summary.voice_failures = session.voice.failures
+        if session.source.failure is not None:
+            summary.reason = "bad input"
+        summary.exit_code = self._exit_code()
         if self._write_failure is None:
             try:
                 await session.display.summarise(summary)
             except OSError as failure:
                 self._write_failure = failure
-        if session.voice is not None and session.voice.failures:
-            complain(f"--voice: {session.voice.last_failure}")
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._signal is not None:  # the second time: at once, without an end
@@ -173,18 +186,24 @@ class _Run:
     def _elapsed(self) -> float:
         return asyncio.get_running_loop().time() - self._started
 
+    def _end(self) -> int:
+        """Say what has not been said, and return the exit code."""
+        if self._write_failure is not None and not isinstance(self._write_failure, BrokenPipeError):
+            complain(f"cannot write the output: {self._write_failure.strerror}")
+        elif self._session.source.failure is not None:
+            complain(str(self._session.source.failure))
+        return self._exit_code()
+
     def _exit_code(self) -> int:
-        failure = self._write_failure
-        if isinstance(failure, BrokenPipeError):
+        voice = self._session.voice
+        if isinstance(self._write_failure, BrokenPipeError):
             return ended_by(signal.SIGPIPE)
-        if failure is not None:
-            complain(f"cannot write the output: {failure.strerror}")
+        if self._write_failure is not None:
             return ExitCode.FAILED
         if self._session.source.failure is not None:
-            complain(str(self._session.source.failure))
             return ExitCode.BAD_INPUT
         if self._signal is not None and self._summary.status != "completed":
             return ended_by(self._signal)
-        if self._summary.status == "failed" or (self._session.voice is not None and self._session.voice.failures):
+        if self._summary.status == "failed" or (voice is not None and voice.failures):
             return ExitCode.FAILED
         return ExitCode.SPOKEN

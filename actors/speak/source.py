@@ -12,6 +12,7 @@ import codecs
 import os
 import re
 import stat
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Self
 
@@ -23,6 +24,8 @@ _TOKEN = re.compile(r"[ ]?\w{1,4}|[ ]?[^\w\s]{1,3}|\n+|\s")
 """As a language model would cut it, roughly: a few characters of a word, with the blank before it."""
 _MAY_LAG_SECONDS = 0.1
 """How much of a delay is made up for; what a slow listener held up longer is not."""
+_TAIL = 400
+"""How many characters are kept to be looked at: a few lines on the widest terminal."""
 
 
 class InputError(Exception):
@@ -36,22 +39,28 @@ class TextSource:
         name: a path, or `-` for standard input.
 
     Raises:
-        InputError: it is missing, may not be read, is a directory, or is no UTF-8 text.
+        InputError: it is missing, cannot be read, is a directory, or is no UTF-8 text.
 
     """
 
     def __init__(self, name: str) -> None:
         self.name = "standard input" if name == STANDARD_INPUT else name
+        if name == STANDARD_INPUT and sys.stdin is None:
+            raise InputError("standard input: is closed")
         self._fd = 0 if name == STANDARD_INPUT else self._open(name)
         self._is_ours = name != STANDARD_INPUT
         self.failure: InputError | None = None
         """Set when the input turned out to be no text while it was being spoken."""
+        self.length: int | None = None
+        """How many characters it has; None for a stream."""
         self.tokens_read = 0
+        self.characters_read = 0
+        self.tail = ""
+        """The last of the characters that were read."""
         try:
             self.is_stream = not stat.S_ISREG(self._mode())
             if self._is_ours and not self.is_stream:
-                for _ in decode(iter(lambda: os.read(self._fd, _BLOCK), b""), self.name):
-                    pass
+                self.length = sum(map(len, decode(iter(self._read, b""), self.name)))
                 os.lseek(self._fd, 0, os.SEEK_SET)
         except BaseException:
             self.close()
@@ -66,6 +75,8 @@ class TextSource:
                 for token in tokens_of(decoder.decode(block)):
                     await pace.wait()
                     self.tokens_read += 1
+                    self.characters_read += len(token)
+                    self.tail = (self.tail + token)[-_TAIL:]
                     yield token
             decoder.finish()
         except InputError as failure:
@@ -77,13 +88,21 @@ class TextSource:
         while True:
             if self.is_stream:
                 await _readable(self._fd)
-            try:
-                block = os.read(self._fd, _BLOCK)
-            except OSError as failure:
-                raise InputError(f"{self.name}: {failure.strerror}") from None
+            block = self._read()
             if not block:
                 return
             yield block
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._fd, _BLOCK)
+        except OSError as failure:
+            raise InputError(f"{self.name}: {failure.strerror}") from None
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether a person types it, on a terminal."""
+        return os.isatty(self._fd)
 
     @staticmethod
     def _open(path: str) -> int:

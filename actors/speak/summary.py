@@ -1,9 +1,10 @@
-"""What is said of a turn at its end. Pure: numbers in, lines out."""
+"""What is said of a turn at its end, to a person or a program. Pure: numbers in, lines or data out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Summary", "seconds"]
 
@@ -24,6 +25,7 @@ class Summary:
     removed: Mapping[str, int] = field(default_factory=dict)
     """Characters that were not spoken, by rule."""
     voice_failures: int = 0
+    exit_code: int = 0
 
     def rows(self) -> list[tuple[str, str]]:
         """Return what there is to say, as names and values."""
@@ -43,6 +45,22 @@ class Summary:
         """Return the same as plain lines."""
         width = max(len(name) for name, _ in self.rows())
         return ["summary", *(f"  {name:<{width}}  {value}" for name, value in self.rows())]
+
+    def data(self) -> dict[str, Any]:
+        """Return the same for a program; times are in seconds, and None where it did not come to that."""
+        return {
+            "type": "summary",
+            "status": self.status,
+            "reason": self.reason,
+            "tokens": self.tokens,
+            "chunks": self.chunks,
+            "first_token_seconds": _rounded(self.first_token),
+            "first_chunk_seconds": _rounded(self.first_chunk),
+            "elapsed_seconds": _rounded(self.elapsed),
+            "removed": dict(self.removed),
+            "voice_failures": self.voice_failures,
+            "exit_code": self.exit_code,
+        }
 
     def _status(self) -> str:
         return self.status if self.reason in {"", self.status} else f"{self.status} ({self.reason})"
@@ -71,6 +89,10 @@ def seconds(value: float) -> str:
         return f"{value:.2f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest:02d} s"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
 
 
 def _count(number: int, noun: str) -> str:

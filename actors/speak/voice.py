@@ -11,10 +11,10 @@ import os
 import shlex
 import shutil
 import signal
+from pathlib import Path
 
 __all__ = ["BadVoiceError", "Voice"]
 
-_STDERR = 2
 _GRACE_SECONDS = 0.3
 """How long a command may take to end by itself when it is told to."""
 
@@ -38,8 +38,11 @@ class Voice:
             raise BadVoiceError(f"--voice: {failure} in {command!r}") from None
         if not self._argv:
             raise BadVoiceError("--voice: the command is empty")
-        if shutil.which(self._argv[0]) is None:
-            raise BadVoiceError(f"--voice: there is no program {self._argv[0]!r}")
+        program = self._argv[0]
+        if shutil.which(program) is None:
+            if os.sep in program and Path(program).exists():
+                raise BadVoiceError(f"--voice: {program!r} is no program that can be run")
+            raise BadVoiceError(f"--voice: there is no program {program!r}")
         self._process: asyncio.subprocess.Process | None = None
         self._stopped = asyncio.Event()
         self.failures = 0
@@ -47,15 +50,16 @@ class Voice:
         self.last_failure = ""
         """What happened the last time."""
 
-    async def say(self, text: str) -> None:
-        """Let the command speak the text, and wait until it has ended."""
+    async def say(self, text: str, output: int) -> None:
+        """Let the command speak the text, and wait until it has ended; what it prints goes to a file descriptor."""
         if self._stopped.is_set():
             return
         try:
             self._process = process = await asyncio.create_subprocess_exec(
                 *self._argv,
                 stdin=asyncio.subprocess.PIPE,
-                stdout=_STDERR,  # our own standard output belongs to the events
+                stdout=output,
+                stderr=output,
                 start_new_session=True,  # so that Ctrl-C in the terminal reaches it through us, and all of it
             )
         except OSError as failure:

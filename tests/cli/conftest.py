@@ -27,13 +27,14 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def antiphon(environment: dict[str, str]) -> Run:
-    """Run the command to its end."""
+    """Run the command to its end, perhaps with a redirection as a shell does it."""
 
     def run(
-        *arguments: str | Path, stdin: str | bytes = b"", env: dict[str, str] | None = None
+        *arguments: str | Path, stdin: str | bytes = b"", env: dict[str, str] | None = None, redirection: str = ""
     ) -> subprocess.CompletedProcess[str]:
+        shell = ["sh", "-c", f'exec "$@" {redirection}', "sh"] if redirection else []
         done = subprocess.run(
-            [*COMMAND, *map(str, arguments)],
+            [*shell, *COMMAND, *map(str, arguments)],
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
             env={**environment, **(env or {})},

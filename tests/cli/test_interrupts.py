@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import asyncio
 import fcntl
+import json
 import os
 import re
 import signal
@@ -42,7 +43,9 @@ async def test_sigterm_ends_it_the_same_way(start, long_text: Path) -> None:
     out, err = await asyncio.wait_for(process.communicate(), 5)
     assert process.returncode == 128 + signal.SIGTERM
     assert b'"status": "interrupted"' in out.splitlines()[-1]
-    assert re.search(rb"status +interrupted \(terminated\)", err)
+    summary = json.loads(err)
+    assert (summary["status"], summary["reason"]) == ("interrupted", "terminated")
+    assert summary["exit_code"] == process.returncode
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

@@ -62,9 +62,18 @@ async def test_a_file_is_read_to_its_last_character(tmp_path: Path) -> None:
     path.write_bytes(text.encode())
     with TextSource(str(path)) as source:
         assert not source.is_stream
+        assert source.length == len(text)
         tokens = [token async for token in source.tokens()]
     assert "".join(tokens) == text
     assert source.tokens_read == len(tokens)
+    assert source.characters_read == len(text)
+    assert text.endswith(source.tail)
+    assert 100 < len(source.tail) < 1000
+
+
+def test_a_file_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(InputError, match=r"^/proc/self/mem: Input/output error$"):
+        TextSource("/proc/self/mem")
 
 
 def test_a_file_is_checked_before_a_word_is_spoken(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from protocol.events import read_event
+from protocol.settings import Settings
 
 
 def test_a_file_comes_as_plain_lines_with_their_times_and_a_summary(antiphon, letter: Path) -> None:
@@ -40,7 +41,12 @@ def test_json_is_the_events_and_nothing_else(antiphon, letter: Path) -> None:
     ]
     assert [event["seq"] for event in events] == list(range(6))
     assert events[-1]["content"] == letter.read_text()
-    assert "status       completed" in done.stderr
+    assert done.stderr.count("\n") == 1
+    summary = json.loads(done.stderr)
+    assert summary["type"] == "summary"
+    assert (summary["status"], summary["chunks"], summary["exit_code"]) == ("completed", 4, 0)
+    assert summary["removed"]["emoji"] == 1
+    assert 0 <= summary["first_chunk_seconds"] <= summary["elapsed_seconds"]
 
 
 def test_standard_input_is_spoken_as_it_comes(antiphon) -> None:
@@ -91,7 +97,7 @@ def test_nothing_at_all_is_a_turn_without_chunks(antiphon) -> None:
         (["speak", "."], ".: Is a directory"),
         (["speak", ""], "'': No such file or directory"),
         (["speak", sys.executable], "a NUL byte at offset"),
-        (["speak"], "Missing argument 'FILE|-'"),
+        (["speak"], "Missing argument 'FILE'  (see antiphon speak --help)"),
         (["speak", "-", "--frequency", "3"], "No such option: --frequency"),
         (["speak", "-", "--tokens-per-second", "-1"], "'--tokens-per-second'"),
         (["speak", "-", "--tokens-per-second", "nan"], "'--tokens-per-second'"),
@@ -155,6 +161,50 @@ def test_interrupt_after_is_an_end_that_was_asked_for(antiphon, long_text: Path)
     assert done.stderr == ""
 
 
+def test_a_file_may_be_longer_than_an_agent_may_write(antiphon, letter: Path) -> None:
+    text = "This is one of the many sentences of a whole book. " * 25_000
+    letter.write_text(text)
+    assert len(text) > Settings().max_turn_chars
+    done = antiphon("speak", letter, "--tokens-per-second", "0", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout.splitlines()[-1])["content"] == text
+
+
+def test_an_empty_text_has_nothing_but_a_summary(antiphon) -> None:
+    done = antiphon("speak", "-")
+    assert done.returncode == 0
+    assert done.stdout.startswith("summary\n  status       completed\n  tokens       0\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "redirection", "message", "code"),
+    [
+        ("--help", ">/dev/full", "cannot write the output: No space left on device", 1),
+        ("--version", ">/dev/full", "cannot write the output: No space left on device", 1),
+        ("speak FILE", ">&-", "cannot write the output: Bad file descriptor", 1),
+        ("speak -", "<&-", "standard input: is closed", 2),
+    ],
+)
+def test_standard_streams_that_cannot_be_used(
+    antiphon, letter: Path, arguments: str, redirection: str, message: str, code: int
+) -> None:
+    done = antiphon(*arguments.replace("FILE", str(letter)).split(), redirection=redirection)
+    assert done.stderr == f"antiphon: {message}\n"
+    assert done.returncode == code
+
+
+def test_a_closed_standard_error_takes_nothing_from_the_output(antiphon, letter: Path) -> None:
+    done = antiphon("speak", letter, "--tokens-per-second", "0", "--json", "--voice", "cat", redirection="2>&-")
+    assert done.returncode == 0
+    assert [json.loads(line)["seq"] for line in done.stdout.splitlines()] == list(range(6))
+
+
+def test_verbose_logs_the_turn_to_standard_error(antiphon, letter: Path) -> None:
+    done = antiphon("speak", letter, "--verbose", "--tokens-per-second", "10", "--interrupt-after", "0.2")
+    assert re.search(r" INFO antiphon\.turn: turn interrupted: --interrupt-after 0\.2\n$", done.stderr)
+    assert "antiphon.turn" not in done.stdout
+
+
 def test_the_version(antiphon) -> None:
     done = antiphon("--version")
     assert done.returncode == 0
@@ -170,7 +220,7 @@ def test_help_names_the_commands(antiphon, arguments: list[str]) -> None:
 
 def test_help_names_the_options(antiphon) -> None:
     done = antiphon("speak", "--help")
-    for option in ("--tokens-per-second", "--json", "--interrupt-after", "--voice", "FILE|-"):
+    for option in ("--tokens-per-second", "--json", "--interrupt-after", "--voice", "FILE"):
         assert option in done.stdout
 
 

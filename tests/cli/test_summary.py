@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from actors.speak.display import chunk_line, one_line
+from actors.speak.display import chunk_line
+from actors.speak.lines import one_line
 from actors.speak.summary import Summary, seconds
 
 
@@ -39,6 +40,25 @@ def test_a_turn_of_which_nothing_was_heard() -> None:
 
 def test_a_voice_that_failed_is_named() -> None:
     assert dict(Summary(voice_failures=1).rows())["voice"] == "failed for 1 chunk"
+
+
+def test_a_program_gets_the_same_as_data() -> None:
+    summary = Summary(
+        status="failed", reason="agent_failed", tokens=7, elapsed=1 / 3, removed={"emoji": 2}, exit_code=1
+    )
+    assert summary.data() == {
+        "type": "summary",
+        "status": "failed",
+        "reason": "agent_failed",
+        "tokens": 7,
+        "chunks": 0,
+        "first_token_seconds": None,
+        "first_chunk_seconds": None,
+        "elapsed_seconds": 0.333333,
+        "removed": {"emoji": 2},
+        "voice_failures": 0,
+        "exit_code": 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -83,13 +83,30 @@ async def test_after_a_stop_nothing_is_spoken(tmp_path: Path) -> None:
     log = tmp_path / "log"
     voice = Voice(f"tee -a {log}")
     await voice.stop()
-    await voice.say("Too late.")
+    await voice.say("Too late.", output=2)
     assert not log.exists()
 
 
-def test_a_voice_that_cannot_be_is_refused() -> None:
+async def test_a_failure_is_told_when_it_happens(start, long_text: Path) -> None:
+    process = await start(["speak", long_text, "--tokens-per-second", "100", "--voice", "false"])
+    assert await process.stderr.readline() == b"antiphon: --voice: false ended with exit code 1\n"
+    process.send_signal(signal.SIGINT)
+    _, err = await asyncio.wait_for(process.communicate(), 5)
+    assert err == b""
+    assert process.returncode == 130
+
+
+def test_a_voice_that_hangs_does_not_hold_up_the_interrupt(antiphon, letter: Path) -> None:
+    done = antiphon("speak", letter, "--voice", "sleep 300", "--interrupt-after", "0.3")
+    assert done.returncode == 0
+    assert re.search(r"status +interrupted \(--interrupt-after 0.3\)", done.stdout)
+
+
+def test_a_voice_that_cannot_be_is_refused(letter: Path) -> None:
     with pytest.raises(BadVoiceError, match="empty"):
         Voice("  ")
+    with pytest.raises(BadVoiceError, match="is no program that can be run"):
+        Voice(str(letter))
 
 
 async def _gone(pid: int) -> None:
