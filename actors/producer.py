@@ -19,6 +19,7 @@ from actors.runtime import EngineActor, Room, ThreadedIterator, handles
 from protocol.agent import (
     AgentError,
     AgentEvent,
+    OtherEvent,
     StreamEnd,
     StreamStart,
     StreamToken,
@@ -27,6 +28,7 @@ from protocol.agent import (
     read_agent_event,
 )
 from protocol.errors import BadAgentEventError, BadArgumentError, FailureCode
+from protocol.events import ENGINE_TYPES
 from protocol.mail import AgentDone, AttachAgent, Flush, Passed, Pause, StopAgent
 from protocol.turn import Failure
 
@@ -72,9 +74,18 @@ class _End(Exception):  # noqa: N818 - not an error: the agent said that it is d
         self.failure = failure
 
 
-def _from_the_keyboard(error: BaseException) -> bool:
+_FORWARDED: dict[str, tuple[type, ...]] = {
+    "none": (),
+    "tools": (ToolCall, ToolResult),
+    "all": (ToolCall, ToolResult, OtherEvent),
+}
+
+
+def _from_the_keyboard(error: BaseException, source: Any) -> bool:
     """Whether this is Ctrl-C, in a loop that does not turn it into a cancellation: it is meant for the program."""
-    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+    if not isinstance(error, KeyboardInterrupt) or isinstance(source, ThreadedIterator):
+        return False
+    return threading.current_thread() is threading.main_thread()
 
 
 class Producer(EngineActor):
@@ -213,7 +224,7 @@ class Producer(EngineActor):
         except BaseException as error:
             failure = Failure(FailureCode.AGENT_FAILED, f"the agent raised {type(error).__name__}")
             self._log.warning("the agent raised %s", type(error).__name__, exc_info=error)
-            if _from_the_keyboard(error):
+            if _from_the_keyboard(error, source):
                 self._done(failure)
                 raise
         finally:
@@ -239,7 +250,7 @@ class Producer(EngineActor):
                 self.context.thread_left(source.thread)
         except BaseException as error:
             self._log.warning("closing the agent's stream raised %s", type(error).__name__, exc_info=error)
-            if _from_the_keyboard(error):
+            if _from_the_keyboard(error, source):
                 raise
 
     def _heard(self, text: str = "") -> str:
@@ -270,6 +281,7 @@ class Producer(EngineActor):
         """Do what an item other than plain text asks for; return the text in it, if any."""
         try:
             event = read_agent_event(item)
+            passed = self._passed(event)
         except BadAgentEventError as error:
             if self.settings.strict_agent_events:
                 raise _End(Failure(FailureCode.BAD_AGENT_EVENT, str(error))) from None
@@ -289,21 +301,28 @@ class Producer(EngineActor):
                 self.record.tools_open += 1
             case ToolResult():
                 self.record.tools_open = max(0, self.record.tools_open - 1)
-        await self._pass_on(event)
+        await self._pass_on(event, passed)
         return ""
 
-    async def _pass_on(self, event: AgentEvent) -> None:
-        is_tool = isinstance(event, ToolCall | ToolResult)
-        passes = self.settings.forward_events == "all" or (is_tool and self.settings.forward_events == "tools")
-        self._log.info("%s agent event %r", "passed on" if passes else "dropped", event.type)
-        if passes or isinstance(event, ToolCall):
+    def _passed(self, event: AgentEvent) -> Passed | None:
+        """Return what the client gets of an event that is not text, if it is one that it gets."""
+        if not isinstance(event, _FORWARDED[self.settings.forward_events]) or event.type in ENGINE_TYPES:
+            return None
+        try:
+            return Passed(event.model_dump(mode="json"))
+        except ValueError as error:
+            raise BadAgentEventError(f"an event that is not JSON ({type(error).__name__})") from None
+
+    async def _pass_on(self, event: AgentEvent, passed: Passed | None) -> None:
+        self._log.info("%s agent event %.40r", "dropped" if passed is None else "passed on", event.type)
+        if passed is not None or isinstance(event, ToolCall):
             # Nobody should be left with half a sentence while a tool runs.
             if self.record.parts:
                 await self._wait_for_room(self._heard())
             self._flushes += 1
             await self._wait_for_room(Flush(self._flushes, final=False))
-        if passes:
-            await self._wait_for_room(Passed(event.model_dump(mode="json", exclude_none=True)))
+        if passed is not None:
+            await self._wait_for_room(passed)
 
     # The end.
 

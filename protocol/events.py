@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 __all__ = [
+    "ENGINE_TYPES",
     "ErrorEvent",
     "Event",
     "PassedThroughEvent",
@@ -90,7 +91,8 @@ _ENGINE: TypeAdapter[Event] = TypeAdapter(
         Field(discriminator="type"),
     ]
 )
-_ENGINE_TYPES = frozenset({"stream_start", "tts_ready_chunk", "error", "stream_end"})
+ENGINE_TYPES = frozenset({"stream_start", "tts_ready_chunk", "error", "stream_end"})
+"""What the engine itself says; an agent's event of such a type never reaches the client as one."""
 
 
 def read_event(event: dict[str, Any]) -> Event:
@@ -100,6 +102,6 @@ def read_event(event: dict[str, Any]) -> Event:
         pydantic.ValidationError: it is not one that the engine would hand over.
 
     """
-    if event.get("type") in _ENGINE_TYPES:
+    if event.get("type") in ENGINE_TYPES:
         return _ENGINE.validate_python(event)
     return PassedThroughEvent.model_validate(event)
