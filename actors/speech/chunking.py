@@ -17,12 +17,13 @@ import regex
 from actors.speech.pieces import Break, Mood, Piece, Removed, Stray, Strength, Text
 from protocol.speech import RemovedSpan, SpeechChunk
 
-__all__ = ["Chunking"]
+__all__ = ["BLANK", "CLAUSES", "Chunking", "first_clause", "speakable", "tidy", "width"]
 
 BLANK: Final = "blank"
 UNSPEAKABLE: Final = "unspeakable"
 LATE: Final = "late mark"
 MAX_PIECES: Final = 512  # of one pending chunk: removals that alternate without text between them end it
+LITTLE: Final = 16  # how much pending text may leave the stage to go on without it
 MAX_MUTE: Final = 240  # how much without anything speakable waits for something that is
 
 _SPEAKABLE: Final = regex.compile(r"[\p{L}\p{N}\p{Sc}\p{Sm}]")
@@ -56,7 +57,32 @@ def width(text: str) -> int:
 
 
 def speakable(text: str) -> bool:
+    """Whether a voice has anything to say: a letter, a digit, or a sign that has a name."""
     return _PLAIN_WORD.search(text) is not None or _SPEAKABLE.search(text) is not None
+
+
+def tidy(text: str, *, gaps: bool = False) -> str:
+    """Text as it is said: single blanks, none before a mark (where something was removed), no dash at its start."""
+    text = text.strip()
+    if ("  " in text or not text.isprintable()) and _BLANK_RUN.search(text) is not None:
+        text = " ".join(text.split())
+    if gaps or " ," in text:
+        text = _GAP_BEFORE_MARK.sub("", text)
+    if text[0] in _DASHES:
+        text = _LEADING_DASH.sub("", text, count=1)
+    return text
+
+
+def first_clause(text: str, first_min: int, max_chars: int | None) -> int:
+    """How much of a turn's first text may leave at a clause that is wide enough; 0: nothing yet."""
+    for clause in _CLAUSE.finditer(text):
+        at = clause.end()
+        if max_chars is not None and at > max_chars:
+            break
+        head = text[:at]
+        if width(head) >= first_min and speakable(head):
+            return at + 1 if clause[0] in _AWAITS_BLANK else at
+    return 0
 
 
 class Chunking:
@@ -158,6 +184,35 @@ class Chunking:
         if gaps:
             self._gaps = []
         return gaps
+
+    # Plain text that goes past the stage.
+
+    def plain_pending(self) -> str | None:
+        """What is pending, if that is a little text in one piece and nothing else is remembered; else None."""
+        if self._over or self._joins or self._mood is not None or self._next_mood is not None:
+            return None
+        pieces = self._pieces
+        if not pieces:
+            return ""
+        text = pieces[0]
+        if len(pieces) > 1 or type(text) is not Text or len(text.text) != text.end - text.start:
+            return None
+        return text.text if len(text.text) <= LITTLE else None
+
+    def let_out(self) -> tuple[bool, bool, RemovedSpan | None, list[RemovedSpan]]:
+        """Forget all that `go_on` is told again."""
+        first, gap, gaps = self._first, self._gap, self._gaps
+        self._reset()
+        self._gap, self._gaps = None, []
+        return first, False, gap, gaps
+
+    def go_on(self, pending: Text, first: bool, gap: RemovedSpan | None, gaps: list[RemovedSpan]) -> None:
+        """Begin with a plain text pending, or none."""
+        self._first, self._gap, self._gaps = first, gap, gaps
+        if pending.text:
+            self._pieces = [pending]
+            self._chars = len(pending.text)
+            self._said = speakable(pending.text)
 
     # What comes in.
 
@@ -297,11 +352,7 @@ class Chunking:
         if self._exact:
             text = text.strip()
         else:
-            text = text.strip() if _BLANK_RUN.search(text) is None else " ".join(text.split())
-            if removed or " ," in text:
-                text = _GAP_BEFORE_MARK.sub("", text)
-            if text[0] in _DASHES:
-                text = _LEADING_DASH.sub("", text, count=1)
+            text = tidy(text, gaps=bool(removed))
         if self._gap is not None:
             self._gaps.append(self._gap)
             self._gap = None
@@ -354,15 +405,9 @@ class Chunking:
         self._gap = RemovedSpan(start, end, rule)
 
     def _leave_early(self, out: list[SpeechChunk]) -> None:
-        text = self._raw()
-        for clause in _CLAUSE.finditer(text):
-            at = clause.end()
-            if self._max is not None and at > self._max:
-                return
-            head = text[:at]
-            if width(head) >= (self._first_min or 0) and speakable(head):
-                self._split(at + 1 if clause[0] in _AWAITS_BLANK else at, out)
-                return
+        at = first_clause(self._raw(), self._first_min or 0, self._max)
+        if at:
+            self._split(at, out)
 
     def _cut(self, out: list[SpeechChunk]) -> bool:
         """Send off the first part of a text that is too long; False if only blanks are too much."""

@@ -15,7 +15,7 @@ import sentencex
 
 from actors.speech.language_tables import NO_WORDS, WORDS, Words
 
-__all__ = ["CLOSERS", "HEAD", "Language", "Verdict", "detect", "language_of"]
+__all__ = ["BULLETS", "CLOSERS", "HEAD", "Language", "Verdict", "detect", "language_of"]
 
 HEAD: Final = 240  # how much of the sentence so far a decision looks at
 
@@ -87,11 +87,12 @@ _CONTINUES: Final = frozenset("と、，,说說道问問写寫地的等之って
 class Language:
     """One language: its marks as an expression, and its judgement of a mark."""
 
-    __slots__ = ("_words", "code", "line_marks", "marks")
+    __slots__ = ("_words", "code", "has_clause_marks", "line_marks", "marks")
 
     def __init__(self, code: str) -> None:
         self.code = code
         extra = {"hy": ":", "el": ";"}.get(code, "")
+        self.has_clause_marks = bool(extra)  # a colon or a semicolon may end a sentence
         self.marks = re.compile(f"[{_MARKS}{extra}]")
         self.line_marks = re.compile(f"[{_MARKS}{extra}\n]")
         self._words: Words = WORDS.get(code, NO_WORDS)
@@ -374,7 +375,6 @@ _SCRIPTS: Final = (
     (re.compile(r"[\u0530-\u058f]"), "hy"),
     (re.compile(r"[\u1200-\u137f]"), "am"),
     (re.compile(r"[\u0370-\u03ff]"), "el"),
-    (re.compile(r"[A-Za-z]"), "en"),
 )
 _LETTER: Final = re.compile(r"[^\W\d_]")
 
@@ -384,6 +384,8 @@ def detect(text: str) -> str | None:
     letter = _LETTER.search(text)
     if letter is None:
         return None
+    if letter[0] < "\u0370":
+        return "en"
     for pattern, code in _SCRIPTS:
         if pattern.match(letter[0]):
             return code

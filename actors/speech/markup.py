@@ -29,7 +29,7 @@ MAX_INDENT: Final = 200
 _CARES: Final = re.compile(r"[*_~\[`<&\\$\n|]|/|:")
 _ENDS: Final = re.compile(r"[.!?…。！？\n]")
 _AWAIT_PARTNER: Final = frozenset("[<`$\\")
-_STARTERS: Final = frozenset("#>-*+=~`|[$\\<_•◦▪▫‣⁃●○■□·–0123456789")
+STARTERS: Final = frozenset("#>-*+=~`|[$\\<_•◦▪▫‣⁃●○■□·–0123456789")
 
 _INDENT: Final = re.compile(r"[ \t]*")
 _RULE_LINE: Final = re.compile(r"([-*_])[ \t]*(?:\1[ \t]*){2,}(?=\n|\Z)")
@@ -174,9 +174,24 @@ class Markup:
             return False
         if buffer[0] == "\n":
             return True
+        if self._in is _In.LINE_START:
+            return self._code == "announce"
         if self._in is not _In.TEXT or (buffer[0] in _AWAIT_PARTNER and len(buffer) > 1):
             return False
         return self._inline.held or buffer[-1] in ".!?…。！？"
+
+    @property
+    def in_rule(self) -> bool:
+        """A line with bars, and what may be the rule below it: anything else but a rule decides that it is text."""
+        return self._in is _In.LINE_START and "\n" in self._buffer
+
+    @property
+    def bracket_room(self) -> int:
+        """Behind a bracket that is all that is held: how far its partner may be; else 0."""
+        buffer = self._buffer
+        if buffer[:1] != "[" or buffer[-1] == "]" or self._in is not _In.TEXT or self._inline.held:
+            return 0
+        return self._limit - len(buffer)
 
     @property
     def held(self) -> bool:
@@ -192,11 +207,14 @@ class Markup:
     def in_table(self) -> bool:
         return self._headers is not None
 
-    def passed(self, text: str) -> None:
-        """Note text that went by while the stage was idle."""
+    def passed(self, text: str, last: str) -> None:
+        """Note text that went by while the stage was idle or new: how it began, and its last character."""
+        if self._in is _In.LINE_START:
+            text = text.lstrip()
+            self._begin_text(Strength.BLOCK)
         if len(self._line) < LINE_MEMORY:
             self._line += text[:LINE_MEMORY]
-        self._inline.last = text[-1]
+        self._inline.last = last
 
     def feed(self, pieces: list[Piece]) -> list[Piece]:
         inline = self._inline
@@ -410,7 +428,7 @@ class Markup:
         char = text[pos]
         if char == "\n":
             return _Line.BLANK, pos + 1
-        if char not in _STARTERS:
+        if char not in STARTERS:
             return _Line.TEXT, pos
         if char.isdigit():
             match = _ORDINAL.match(text, pos)

@@ -1,68 +1,69 @@
-"""All stages in a row, and how text gets past the ones that have nothing to do with it.
+"""The pipeline, and its short way for plain text.
 
-A token of plain prose costs one search: `attention` is one expression for every character that any stage
-cares about right now. Text without any is put aside and goes through the stages with the next text that has
-some, or when a chunk could become too long. What goes through skips the filters in one step when all of
-them are idle and the text holds nothing that concerns them.
+Most text of most answers is plain: within a line, without a character that any filter cares about. Such text needs
+none of the stages, only its sentences cut, and that is done here: what is pending of the next chunk is one string,
+and a token costs one search in itself, for `attention`, all that could make a chunk leave right now. When a sentence
+may have ended, what is new is searched once for what concerns a filter. If there is something, what is pending goes
+into the row of stages (`actors.speech.row`), and everything after it, until the row holds nothing again but the
+beginning of a plain sentence. The stages are made when they are needed first, so a turn of plain text never has any.
 
-Every decision is made by offsets into the text, so neither that nor the way in which the text was cut into
-tokens changes what comes out, only when.
-
-A stage that raises is taken out of the row; its text goes on as it was, and `take_faults` tells.
+Both ways decide by offsets into the text and give the same chunks; the way is a matter of cost alone.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from actors.speech.chunking import CLAUSES, Chunking
-from actors.speech.emoji import RANGES, Emoji
-from actors.speech.emotion import Emotion
-from actors.speech.markup import Markup
-from actors.speech.pieces import Piece, Removed, Stage, Text
-from actors.speech.reasoning import Reasoning
-from actors.speech.sentences import Sentences
+from actors.speech.chunking import BLANK, CLAUSES, first_clause, speakable, tidy, width
+from actors.speech.languages import BULLETS, CLOSERS, HEAD, Language, Verdict, detect, language_of
+from actors.speech.markup import LINE_MEMORY, STARTERS
+from actors.speech.pieces import Stage
+from actors.speech.row import ATTENTION, FILTERED, FILTERED_ASCII, FIRST, MAY_GO_ON, Row, Standing, fault
 from protocol.speech import RemovedSpan, SpeechChunk, SpeechSettings, StageFault
 
 __all__ = ["SpeechPipeline"]
 
-SLICE: Final = 2048  # longer text goes through in parts, so that no stage copies it more than it must
-ASIDE: Final = 240  # how much plain text is put aside at most
+SLICE: Final = 2048  # longer text goes through in parts, so that nothing copies it more than it must
+MAX_INDENT: Final = 3  # blanks before a line of text; more of them are code
+ASIDE: Final = 240  # how much plain text waits for the end of its sentence at most
 
-_ENDS: Final = ".!?…‼⁇⁈⁉．。！？｡؟۔।॥።፧፨։។៕།•⁃◦▪‣\n"
-_FILTERS: Final = r"*_~\[`<&\\$|/(（［【" + RANGES
-_ATTENTION: Final = re.compile(f"[<{_ENDS}]")  # what may end a sentence, or hide what follows
-_FIRST: Final = re.compile(f"[<{_ENDS}{CLAUSES}]")  # as long as a clause is enough
-_PARTNERS: Final = re.compile(rf"[\])>{_ENDS}{_FILTERS}]")  # as long as a mark is open that holds sentences back
-_INSIDE: Final = re.compile("[`~>]")  # within code or reasoning: only what may be its end
 _AWAITS_MORE: Final = re.compile(  # a mark at the end of the text, which only what comes next can decide
-    r"(?:[.!?…؟۔।॥።][.!?…\"'”’»)\]*_`]*[ \t\n]?|(?<=[^ \t\n])\n|[,;:])\Z"
+    r"(?:[.!?…؟۔।॥።][.!?…\"'”’»)\]*_`]*(?:[ \t]?|\n[ \t]*(?:[-*+]|\d{1,9}[.)]?)?[ \t]*)"
+    r"|(?<=[^ \t\n])\n[ \t]*(?:[-*+]|\d{1,9}[.)]?)?[ \t]*|[,;:])\Z"
 )
-_CONCERNS: Final = re.compile(rf"[{_FILTERS}\n]")
-_MAY_GO_ON: Final = re.compile(r"[!0-9#]\Z|(?<![A-Za-z0-9])(?:https?|htt?|ht?|ftp?|f|[Ww]{1,3}):?\Z")
-_LOG: Final = logging.getLogger("antiphon.speech")
+_CONCERNS: Final = re.compile(rf"[{FILTERED}\n{BULLETS}]")
+_ASCII_CONCERNS: Final = re.compile(rf"[{FILTERED_ASCII}\n]")
+_LINES: Final = re.compile(rf"[\n{BULLETS}]")  # with the filters off, line ends are the sentence stage's
+_MAY_GO_ON_WITH: Final = frozenset("!#0123456789:fhpstwW")
+_ASCII_MARKS: Final = re.compile("[.!?]")
+_DEFAULT: Final = SpeechSettings()
 
 
 class SpeechPipeline:
     """Text in, chunks out: `feed` as it comes, `flush` at the end, `take_removed` for what is not spoken."""
 
     __slots__ = (
-        "_aside",
-        "_aside_chars",
-        "_at",
-        "_chunking",
+        "_after",
         "_faults",
-        "_markup",
+        "_filtering",
+        "_first",
+        "_gap",
+        "_gaps",
+        "_known",
+        "_language",
+        "_last",
+        "_lead",
+        "_line",
         "_normalise",
-        "_plain",
-        "_reasoning",
         "_room",
-        "_sentences",
+        "_row",
+        "_seen",
+        "_sentence",
         "_settings",
-        "_stages",
+        "_start",
+        "_waits",
         "attention",
     )
 
@@ -79,275 +80,301 @@ class SpeechPipeline:
         normalise: Called with each chunk's text and the language; what it returns is spoken.
 
         """  # noqa: D205
-        settings = settings or _DEFAULT
+        self._settings = settings = settings or _DEFAULT
+        self._normalise = normalise
         self.attention: re.Pattern[str] | None = None
         """What the next text has to contain for a chunk to come of it; None: whatever it contains, feed it."""
-        self._settings = settings
-        row: list[Stage] = []
-        self._reasoning: Reasoning | None = None
-        self._markup: Markup | None = None
-        if settings.markup:
-            self._reasoning = Reasoning(
-                settings.reasoning_tags,
-                max_hold=settings.max_hold_chars,
-                starts_inside=settings.starts_in_reasoning,
-                speak_unclosed=settings.unclosed_reasoning == "speak",
-            )
-            self._markup = Markup(
-                max_hold=settings.max_hold_chars,
-                code=settings.code,
-                code_announcement=settings.code_announcement,
-                tables=settings.tables,
-                urls=settings.urls,
-                math=settings.math,
-                line_ends=settings.line_ends,
-            )
-            row = [self._reasoning, self._markup, Emoji(names=settings.emoji == "name")]
-            if settings.emotion_tags:
-                row.append(Emotion(settings.emotion_tags))
-        self._plain = not stages
-        row.extend(_Guarded(stage, self._report) for stage in stages)
-        self._stages = row
-        self._sentences = Sentences(settings.language, lines=not settings.markup)
-        self._chunking = Chunking(
-            min_chars=settings.min_chunk_chars,
-            first_min_chars=settings.first_chunk_min_chars,
-            max_chars=settings.max_chunk_chars,
-            exact=not settings.markup,
-        )
-        self._normalise = normalise
-        self._aside: list[str] = []
-        self._aside_chars = 0
-        self._room = ASIDE
-        self._at = 0  # source offset behind all that was fed
+        self._waits = ""  # what waits: for the row, or (on the short way) all that is pending of the next chunk
+        self._start = 0  # its source offset
+        self._room = 0  # how long it may grow without a look
+        self._row: Row | None = None
+        self._filtering = False  # text goes through the row
+        # Of the short way.
+        self._known = 0  # so much of what waits has been in the row
+        self._seen = 0  # up to here what waits holds nothing that is undecided
+        self._sentence = 0  # where the current sentence begins in it; shorter ones before it go along
+        self._lead = ""  # what has left of that sentence
+        self._line = ""  # how what has gone the short way since the last time in the row began, and ended
+        self._last = ""
+        self._language: Language | None = language_of(settings.language) if settings.language else None
+        self._first = True  # no chunk has left yet
+        self._after = False  # a sentence ended right here, at once: closing marks come too late
+        self._gap: RemovedSpan | None = None
+        self._gaps: list[RemovedSpan] | None = None
         self._faults: list[StageFault] | None = None
+        if stages or settings.starts_in_reasoning:
+            self._row = Row(settings, stages)
+            self._filtering = True
 
     def feed(self, text: str) -> list[SpeechChunk]:
         """Take what the agent said next; give the chunks that are complete."""
         if not text:
             return []
+        if len(text) > SLICE:
+            parts = (text[at : at + SLICE] for at in range(0, len(text), SLICE))
+            return [chunk for part in parts for chunk in SpeechPipeline.feed(self, part)]
+        held = self._waits = self._waits + text
         attention = self.attention
-        if attention is not None:
+        if attention is not None and len(held) < self._room:
             mark = attention.search(text)
-            if mark is None or _AWAITS_MORE.match(text, mark.start()) is not None:
-                size = self._aside_chars + len(text)
-                if size < self._room:
-                    self._aside.append(text)
-                    self._aside_chars = size
-                    if mark is not None:
-                        self.attention = None
-                    return []
-        if self._aside:
-            self._aside.append(text)
-            text = "".join(self._aside)
-            self._aside = []
-            self._aside_chars = 0
-        if len(text) <= SLICE:
-            return self._through(text)
+            if mark is None:
+                return []
+            if _AWAITS_MORE.match(text, mark.start()) is not None:
+                self.attention = None
+                return []
         out: list[SpeechChunk] = []
-        for begin in range(0, len(text), SLICE):
-            out.extend(self._through(text[begin : begin + SLICE]))
-        return out
+        if self._filtering or not self._cut(out):
+            self._filter(out)
+        return out if self._normalise is None else self._normalised(out)
 
     def flush(self, final: bool = True) -> list[SpeechChunk]:
         """Give what is left. Not final: what is certain although the agent pauses; all open marks stay open."""
         out: list[SpeechChunk] = []
-        if self._aside:
-            text = "".join(self._aside)
-            self._aside = []
-            self._aside_chars = 0
-            out = self._through(text)
-        pieces: list[Piece] = []
-        for index in range(len(self._stages)):
-            if pieces:
-                pieces = self._ask(index, pieces)
-            pieces = pieces + self._drain(index, final)
-        pieces = self._sentences.feed(pieces)
-        out.extend(self._spoken(self._chunking.feed(pieces)))
-        out.extend(self._spoken(self._chunking.feed(self._sentences.flush(final))))
-        words = self._markup is None or not self._markup.in_table
-        out.extend(self._spoken(self._chunking.flush(final, words)))
-        self._look()
-        return out
+        if self._filtering or not (final and self._cut(out, final=True) and self._finish(out)):
+            row = self._enter_row()
+            out += row.feed(self._take())
+            out += row.flush(final)
+            self.attention, self._room = row.attention, min(ASIDE, row.room)
+        return out if self._normalise is None else self._normalised(out)
 
     def take_removed(self) -> list[RemovedSpan]:
         """Hand over, and forget, the complete spans between chunks, in order."""
-        return self._chunking.take_removed()
+        if self._filtering and self._row is not None:
+            return self._row.take_removed()
+        gaps, self._gaps = self._gaps, None
+        return gaps or []
 
     def take_faults(self) -> list[StageFault]:
         """Hand over, and forget, which stages raised."""
-        faults, self._faults = self._faults, None
-        return faults or []
+        faults, self._faults = self._faults or [], None
+        if self._row is not None:
+            faults, self._row.faults = faults + self._row.faults, []
+        return faults
 
-    # One stretch of text through all stages.
+    # The way through the row.
 
-    def _through(self, text: str) -> list[SpeechChunk]:
-        start = self._at
-        end = self._at = start + len(text)
-        pieces: list[Piece] = [Text(text, start, end)]
-        if self._stages and not (self._plain and self._passes(text)):
-            pieces = self._filtered(text, pieces)
-        chunks = self._chunking.feed(self._sentences.feed(pieces)) if pieces else []
+    def _filter(self, out: list[SpeechChunk]) -> None:
+        """Send what waits through the row; what follows may go the short way again."""
+        row = self._enter_row()
+        out += row.feed(self._take())
+        standing = row.leave()
+        if standing is None:
+            self.attention, self._room = row.attention, min(ASIDE, row.room)
+            return
+        self._filtering = False
+        self._waits = standing.pending
+        self._start -= len(standing.pending)
+        self._known = self._seen = len(standing.pending)
+        self._sentence = 0
+        self._lead, self._language = standing.lead, standing.language
+        self._line = ""
+        self._first, self._after = standing.first, standing.after
+        self._gap, self._gaps = standing.gap, standing.gaps
         self._look()
-        return self._spoken(chunks) if self._normalise is not None else chunks
 
-    def _passes(self, text: str) -> bool:
-        """Whether the filters have nothing to do with this text; if so, they are told that it went by."""
-        if _CONCERNS.search(text) is not None or "ww." in text:
+    def _enter_row(self) -> Row:
+        """The row, with all that it has to know."""
+        row = self._row
+        if row is None:
+            row = self._row = Row(self._settings)
+        if not self._filtering:
+            self._filtering = True
+            known = self._waits[: self._known]
+            after = self._after and not self._seen
+            standing = Standing(known, self._lead, self._language, self._first, after, self._gap, self._gaps or [])
+            self._waits = self._waits[self._known :]
+            self._start += self._known
+            row.enter(self._start, self._line, self._last, standing)
+        return row
+
+    def _take(self) -> str:
+        held, self._waits = self._waits, ""
+        self._start += len(held)
+        return held
+
+    # The short way.
+
+    def _cut(self, out: list[SpeechChunk], final: bool = False) -> bool:
+        """Let the sentences go that are complete. False: what waits needs the row."""
+        if not self._seen and not self._begin():
             return False
-        for stage in self._stages:
-            if not stage.idle:  # type: ignore[attr-defined]
+        if self._after and self._seen < len(self._waits):
+            if self._waits[self._seen] in CLOSERS:
                 return False
-        if _MAY_GO_ON.search(text, len(text) - 6 if len(text) > 6 else 0) is not None:
+            self._after = False
+        settings = self._settings
+        beyond = self._beyond()
+        final = final and not beyond
+        unsure = 0 if beyond or final or not settings.markup else _unsure(self._waits)
+        language = self._language or self._detected(beyond)
+        if language.has_clause_marks:
             return False
-        if self._reasoning is not None and self._markup is not None:
-            self._reasoning.passed(text)
-            self._markup.passed(text)
+        marks = _ASCII_MARKS if self._waits.isascii() else language.marks
+        while True:
+            held, sentence = self._waits, self._sentence
+            at = end = len(held) - beyond - unsure
+            mark = marks.search(held, self._seen, end)
+            verdict = Verdict.GO_ON
+            if mark is not None:
+                tail = held[sentence:end] if sentence or end < len(held) else held
+                lead = "" if sentence else self._lead
+                verdict, step = language.judge(lead, tail, mark.start() - sentence, final)
+                at = sentence + step
+                if verdict is Verdict.GO_ON:
+                    self._seen = at
+                    continue
+            if self._first and settings.first_chunk_min_chars is not None:
+                clause = first_clause(held[:at], settings.first_chunk_min_chars, settings.max_chunk_chars)
+                if clause:
+                    lead = (self._lead + held[:clause])[-HEAD:]
+                    self._say(out, clause)
+                    self._lead = lead
+                    if not self._begin():
+                        return False
+                    continue
+            if verdict is Verdict.GO_ON or verdict is Verdict.WAIT:
+                self._seen = at
+                break
+            if not self._end(out, at) or (verdict is Verdict.END_NOW and self._late()) or not self._begin():
+                return False
+        self._look(waits=unsure > 0 or verdict is Verdict.WAIT)
+        return not beyond and len(self._waits) < self._room
+
+    def _begin(self) -> bool:
+        """At the beginning of a chunk: take away the blanks before it. False: it needs the row."""
+        held = self._waits
+        if not held or self._seen:
+            return True
+        body = held.lstrip()
+        blanks = held[: len(held) - len(body)]
+        if self._row is None and not self._line and self._settings.markup:  # the first line may be more than text
+            if not body or body[0] in STARTERS or len(blanks) > MAX_INDENT or blanks.strip(" "):
+                return False
+        if blanks:
+            if "\n" in blanks:
+                return False
+            self._after = False
+            start, gap = self._start, self._gap
+            self._pass(len(blanks))
+            if gap is not None and gap.rule == BLANK and gap.end == start:
+                start = gap.start
+            else:
+                self._close_gap()
+            self._gap = RemovedSpan(start, self._start, BLANK)
         return True
 
-    def _filtered(self, text: str, pieces: list[Piece]) -> list[Piece]:
-        """The filters, each if it has anything to do with this text."""
-        markup, reasoning, stages = self._markup, self._reasoning, self._stages
-        stages = self._stages
-        if not self._plain:
-            for index in range(len(stages)):
-                pieces = self._ask(index, pieces)
-            return pieces
-        reasoning, markup = self._reasoning, self._markup
-        assert reasoning is not None and markup is not None  # noqa: PT018
-        clean = markup.clean and text.isascii() and "&" not in text
-        if reasoning.idle and reasoning.cares.search(text) is None:
-            reasoning.passed(text)
-        else:
-            pieces = self._ask(0, pieces)
-        pieces = self._ask(1, pieces)
-        # If the markup stage held nothing and holds nothing, this text is all that the next ones get.
-        if not (clean and markup.clean and text[-1] not in "0123456789#*" and stages[2].idle):  # type: ignore[attr-defined]
-            pieces = self._ask(2, pieces)
-        if len(stages) > 3 and not (clean and "(" not in text and "[" not in text and stages[3].idle):  # type: ignore[attr-defined]
-            pieces = self._ask(3, pieces)
-        return pieces
+    def _beyond(self) -> int:
+        """How many characters there are from the first on that concerns a filter."""
+        held, seen = self._waits, self._seen
+        if not self._settings.markup:
+            concern = _LINES.search(held, seen)
+            return 0 if concern is None else len(held) - concern.start()
+        pattern = _ASCII_CONCERNS if held.isascii() else _CONCERNS
+        concern = pattern.search(held, seen)
+        while concern is not None and concern[0] == "/" and held[concern.start() - 1 : concern.start()] != ":":
+            concern = pattern.search(held, concern.end())
+        host = held.find("ww.", max(0, seen - 2))
+        if concern is None:
+            return 0 if host < 0 else len(held) - host
+        return len(held) - (concern.start() if host < 0 else min(concern.start(), host))
 
-    def _look(self) -> None:
+    def _detected(self, beyond: int) -> Language:
+        code = detect(self._waits[: len(self._waits) - beyond])
+        if code is None:
+            return language_of("en")
+        self._language = language_of(code)
+        return self._language
+
+    def _end(self, out: list[SpeechChunk], at: int) -> bool:
+        """A sentence ends: let it go, or wait for more if it is short. False: it needs the row."""
+        settings = self._settings
+        if settings.max_chunk_chars is not None and at > settings.max_chunk_chars:
+            return False
+        text = self._waits[:at].strip()
+        if not speakable(text):
+            return False
+        least = settings.min_chunk_chars
+        if self._first or least == 0 or len(text) >= least or width(text) >= least:
+            self._say(out, at)
+        else:
+            self._sentence = self._seen = at
+        return True
+
+    def _late(self) -> bool:
+        """Right behind a sentence that ended at once: whether a closing mark comes too late."""
+        held, seen = self._waits, self._seen
+        self._after = seen == len(held) or held[seen] in CLOSERS
+        return self._after and seen < len(held)
+
+    def _finish(self, out: list[SpeechChunk]) -> bool:
+        """Nothing follows what waits. False: it needs the row."""
+        if self._waits:
+            if not speakable(self._waits):
+                return False
+            self._say(out, len(self._waits))
+        self._close_gap()
+        self._after = False
+        return True
+
+    def _say(self, out: list[SpeechChunk], at: int) -> None:
+        """The chunk is complete: the first `at` characters of what waits."""
+        text = self._waits[:at]
+        self._close_gap()
+        out.append(SpeechChunk(tidy(text) if self._settings.markup else text.strip(), self._start, self._start + at))
+        self._first = False
+        self._lead = ""
+        self._pass(at)
+
+    def _close_gap(self) -> None:
+        if self._gap is not None:
+            if self._gaps is None:
+                self._gaps = []
+            self._gaps.append(self._gap)
+            self._gap = None
+
+    def _pass(self, size: int) -> None:
+        """The first `size` characters have gone the short way."""
+        held, known = self._waits, self._known
+        if size > known:
+            if len(self._line) < LINE_MEMORY:
+                self._line += held[known : min(size, known + LINE_MEMORY)]
+            self._last = held[size - 1]
+        self._known = max(0, known - size)
+        self._waits = held[size:]
+        self._start += size
+        self._seen = self._sentence = 0
+
+    def _look(self, *, waits: bool = False) -> None:
         """Find out what to look for in the next text: only what can make a chunk leave."""
-        chunking = self._chunking
-        markup = self._markup
-        room = chunking.room
-        self._room = min(ASIDE, room)
-        reasoning = self._reasoning
-        if not self._plain or self._sentences.urgent or chunking.at_clause:
+        most = self._settings.max_chunk_chars
+        self._room = 1 + (ASIDE if most is None else min(ASIDE, most))
+        if waits:
             self.attention = None
-        elif markup is None or reasoning is None:
-            first = chunking.seeks_clause or self._sentences.ends_with_clause_marks
-            self.attention = _FIRST if first else _ATTENTION
-        elif markup.urgent or reasoning.urgent:
-            self.attention = None
-        elif markup.hidden or reasoning.hidden:
-            self.attention = _INSIDE
-        elif markup.held:
-            self.attention = _PARTNERS
-        elif chunking.seeks_clause or self._sentences.ends_with_clause_marks:
-            self.attention = _FIRST
+        elif not self._first or self._settings.first_chunk_min_chars is None:
+            self.attention = ATTENTION
         else:
-            self.attention = _ATTENTION
+            self.attention = None if self._waits and self._waits[-1] in CLAUSES else FIRST
 
-    def _ask(self, index: int, pieces: list[Piece]) -> list[Piece]:
-        stage = self._stages[index]
-        try:
-            return stage.feed(pieces)
-        except Exception as error:  # noqa: BLE001  (whatever a stage raises must not end the turn)
-            self._fault(index, error)
-            return pieces
+    # What is spoken instead.
 
-    def _drain(self, index: int, final: bool) -> list[Piece]:
-        try:
-            return self._stages[index].flush(final)
-        except Exception as error:  # noqa: BLE001
-            self._fault(index, error)
-            return []
+    def _normalised(self, chunks: list[SpeechChunk]) -> list[SpeechChunk]:
+        return [self._said_as(chunk) for chunk in chunks]
 
-    def _fault(self, index: int, error: Exception) -> None:
-        """A stage of our own failed: it goes out of the row, and text is no longer handed past the others."""
-        self._report(type(self._stages[index]).__name__, error)
-        self._stages[index] = _Pass()
-        self._plain = False
-        self._markup = None
-
-    def _report(self, name: str, error: Exception) -> None:
-        _LOG.warning("speech stage %s failed and is out for this turn: %s", name, type(error).__name__)
-        if self._faults is None:
-            self._faults = []
-        self._faults.append(StageFault(name, f"{type(error).__name__}: {error}"))
-
-    def _spoken(self, chunks: list[SpeechChunk]) -> list[SpeechChunk]:
-        if self._normalise is None or not chunks:
-            return chunks
-        return [self._normalised(chunk) for chunk in chunks]
-
-    def _normalised(self, chunk: SpeechChunk) -> SpeechChunk:
-        if self._normalise is None:  # it has failed at a chunk before this one
+    def _said_as(self, chunk: SpeechChunk) -> SpeechChunk:
+        if self._normalise is None:
             return chunk
-        language = self._settings.language
         try:
-            text = self._normalise(chunk.text, language)
-        except Exception as error:  # noqa: BLE001
-            self._report("normalise", error)
+            text = self._normalise(chunk.text, self._settings.language)
+        except Exception as error:  # noqa: BLE001  (whatever it raises must not end the turn)
             self._normalise = None
+            self._faults = [*(self._faults or ()), fault("normalise", error)]
             return chunk
         return SpeechChunk(text, chunk.start, chunk.end, chunk.emotion, chunk.removed) if text.strip() else chunk
 
 
-class _Pass:
-    """In the place of a stage that failed."""
-
-    __slots__ = ()
-
-    def feed(self, pieces: list[Piece]) -> list[Piece]:
-        return pieces
-
-    def flush(self, final: bool = True) -> list[Piece]:  # noqa: ARG002
-        return []
-
-
-class _Guarded:
-    """A user's stage: what went in and has not come out is kept, so that a failure loses nothing."""
-
-    __slots__ = ("_failed", "_inside", "_report", "_stage")
-
-    def __init__(self, stage: Stage, report: Callable[[str, Exception], None]) -> None:
-        self._stage = stage
-        self._report = report
-        self._inside: list[Piece] = []
-        self._failed = False
-
-    def feed(self, pieces: list[Piece]) -> list[Piece]:
-        if self._failed:
-            return pieces
-        self._inside.extend(pieces)
-        try:
-            return self._came_out(self._stage.feed(pieces))
-        except Exception as error:  # noqa: BLE001
-            return self._fail(error)
-
-    def flush(self, final: bool = True) -> list[Piece]:
-        if self._failed:
-            return []
-        try:
-            return self._came_out(self._stage.flush(final))
-        except Exception as error:  # noqa: BLE001
-            return self._fail(error)
-
-    def _came_out(self, pieces: list[Piece]) -> list[Piece]:
-        end = max((piece.end for piece in pieces if type(piece) in _SPANS), default=-1)  # type: ignore[union-attr]
-        self._inside = [piece for piece in self._inside if type(piece) in _SPANS and piece.end > end]  # type: ignore[union-attr]
-        return pieces
-
-    def _fail(self, error: Exception) -> list[Piece]:
-        self._failed = True
-        self._report(type(self._stage).__name__, error)
-        pieces, self._inside = self._inside, []
-        return pieces
-
-
-_SPANS: Final = frozenset((Text, Removed))
-_DEFAULT: Final = SpeechSettings()
+def _unsure(text: str) -> int:
+    """How many characters at the end may turn out to begin something that concerns a filter."""
+    if text[-1] not in _MAY_GO_ON_WITH:
+        return 0
+    goes_on = MAY_GO_ON.search(text, max(0, len(text) - 8))
+    return 0 if goes_on is None else len(text) - goes_on.start()

@@ -45,7 +45,26 @@ class Sentences:
     @property
     def ends_with_clause_marks(self) -> bool:
         """In Armenian and Greek a colon or semicolon may end a sentence."""
-        return self._language is not None and self._language.code in ("hy", "el")
+        return self._language is not None and self._language.has_clause_marks
+
+    @property
+    def language(self) -> Language | None:
+        """What it is taken for; None as long as there was no letter."""
+        return self._language
+
+    def let_out(self, pending: str) -> str | None:
+        """Forget `pending`, if the sentence ends with it, and give what stands before it in the sentence."""
+        head = self._head
+        if not head.endswith(pending):
+            return None
+        self._head = ""
+        return head[: len(head) - len(pending)]
+
+    def go_on(self, language: Language | None, head: str, after: bool) -> None:
+        """Begin in the midst of a text: behind `head`, or right `after` a sentence."""
+        self._language = language
+        self._head = head
+        self._after = after
 
     def feed(self, pieces: list[Piece]) -> list[Piece]:
         out: list[Piece] = []

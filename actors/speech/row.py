@@ -1,0 +1,326 @@
+"""All stages in a row, and how text gets past those that have nothing to do with it.
+
+Text goes through the stages in the stretches in which it is given; `attention` says what the next one has to contain
+for anything to come of it, so that whoever has text without it may wait for more. A stretch skips the filters in one
+step when all of them are idle and it holds nothing that concerns them.
+
+Every decision is made by offsets into the text, so neither that nor the way in which the text was cut into
+tokens changes what comes out, only when.
+
+A stage that raises is taken out of the row; its text goes on as it was, and `faults` tells.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from actors.speech.chunking import CLAUSES, Chunking
+from actors.speech.emoji import RANGES, Emoji
+from actors.speech.emotion import Emotion
+from actors.speech.languages import Language
+from actors.speech.markup import Markup
+from actors.speech.pieces import Piece, Removed, Stage, Text
+from actors.speech.reasoning import Reasoning
+from actors.speech.sentences import Sentences
+from protocol.speech import RemovedSpan, SpeechChunk, SpeechSettings, StageFault
+
+__all__ = ["ATTENTION", "FILTERED", "FILTERED_ASCII", "FIRST", "MAY_GO_ON", "Row", "Standing", "fault"]
+
+_ENDS: Final = ".!?…‼⁇⁈⁉．。！？｡؟۔।॥።፧፨։។៕།•⁃◦▪‣\n"
+FILTERED_ASCII: Final = r"*_~\[`<&\\$|/("
+FILTERED: Final = FILTERED_ASCII + "（［【" + RANGES
+"""What concerns a filter within a line of text, as the inside of a character class."""
+ATTENTION: Final = re.compile(f"[<{_ENDS}]")  # what may end a sentence, or hide what follows
+FIRST: Final = re.compile(f"[<{_ENDS}{CLAUSES}]")  # as long as a clause is enough
+_PARTNERS: Final = re.compile(rf"[\])>{_ENDS}{FILTERED}]")  # as long as a mark is open that holds sentences back
+_INSIDE: Final = re.compile("[`~>]")  # within code or reasoning: only what may be its end
+_BRACKETS: Final = re.compile(r"[\[\])`\\\n]")  # as long as it is a bracket
+_UNLIKE_RULE: Final = re.compile(r"[^ \t|:-]")  # below what may be a table's header
+_CONCERNS: Final = re.compile(rf"[{FILTERED}\n]")
+MAY_GO_ON: Final = re.compile(r"[!0-9#]\Z|(?<![A-Za-z0-9])(?:https?|htt?|ht?|ftp?|f|[Ww]{1,3}):?\Z")
+_LOG: Final = logging.getLogger("antiphon.speech")
+
+
+class Standing(NamedTuple):
+    """Where plain text stands between two chunks, when it comes into the row or leaves it."""
+
+    pending: str  # what the row has seen of the chunk that is not complete yet
+    lead: str  # what has left of the sentence to which that belongs
+    language: Language | None
+    first: bool  # no chunk has left yet
+    after: bool  # a sentence ended right here: closing marks come too late
+    gap: RemovedSpan | None  # the last removed span, which may still grow
+    gaps: list[RemovedSpan]  # the complete ones before it
+
+
+class Row:
+    """Text in, chunks out, through all stages: `feed` and `flush`, and `take_removed` for what is not spoken."""
+
+    __slots__ = (
+        "_at",
+        "_chunking",
+        "_markup",
+        "_plain",
+        "_reasoning",
+        "_sentences",
+        "_stages",
+        "attention",
+        "faults",
+        "room",
+    )
+
+    def __init__(self, settings: SpeechSettings, stages: Sequence[Stage] = ()) -> None:
+        self.attention: re.Pattern[str] | None = None
+        """What the next text has to contain for a chunk to come of it; None: whatever it contains, feed it."""
+        self.room = 0
+        """How much text may wait all the same, before it could be too much for one chunk."""
+        self.faults: list[StageFault] = []
+        """Which stages raised."""
+        row: list[Stage] = []
+        self._reasoning: Reasoning | None = None
+        self._markup: Markup | None = None
+        if settings.markup:
+            self._reasoning = Reasoning(
+                settings.reasoning_tags,
+                max_hold=settings.max_hold_chars,
+                starts_inside=settings.starts_in_reasoning,
+                speak_unclosed=settings.unclosed_reasoning == "speak",
+            )
+            self._markup = Markup(
+                max_hold=settings.max_hold_chars,
+                code=settings.code,
+                code_announcement=settings.code_announcement,
+                tables=settings.tables,
+                urls=settings.urls,
+                math=settings.math,
+                line_ends=settings.line_ends,
+            )
+            row = [self._reasoning, self._markup, Emoji(names=settings.emoji == "name")]
+            if settings.emotion_tags:
+                row.append(Emotion(settings.emotion_tags))
+        self._plain = not stages
+        row.extend(_Guarded(stage, self.report) for stage in stages)
+        self._stages = row
+        self._sentences = Sentences(settings.language, lines=not settings.markup)
+        self._chunking = Chunking(
+            min_chars=settings.min_chunk_chars,
+            first_min_chars=settings.first_chunk_min_chars,
+            max_chars=settings.max_chunk_chars,
+            exact=not settings.markup,
+        )
+        self._at = 0  # source offset behind all that was fed
+
+    def feed(self, text: str) -> list[SpeechChunk]:
+        """Take what the agent said next; give the chunks that are complete."""
+        if not text:
+            return []
+        start = self._at
+        end = self._at = start + len(text)
+        pieces: list[Piece] = [Text(text, start, end)]
+        if self._stages and not (self._plain and self._passes(text)):
+            pieces = self._filtered(text, pieces)
+        chunks = self._chunking.feed(self._sentences.feed(pieces)) if pieces else []
+        self._look()
+        return chunks
+
+    def flush(self, final: bool = True) -> list[SpeechChunk]:
+        """Give what is left. Not final: what is certain although the agent pauses; all open marks stay open."""
+        pieces: list[Piece] = []
+        for index in range(len(self._stages)):
+            if pieces:
+                pieces = self._ask(index, pieces)
+            pieces = pieces + self._drain(index, final)
+        pieces = self._sentences.feed(pieces)
+        out = self._chunking.feed(pieces)
+        out.extend(self._chunking.feed(self._sentences.flush(final)))
+        words = self._markup is None or not self._markup.in_table
+        out.extend(self._chunking.flush(final, words))
+        self._look()
+        return out
+
+    def take_removed(self) -> list[RemovedSpan]:
+        """Hand over, and forget, the complete spans between chunks, in order."""
+        return self._chunking.take_removed()
+
+    def report(self, name: str, error: Exception) -> None:
+        """Note that a stage failed and is out for this turn."""
+        self.faults.append(fault(name, error))
+
+    # Plain text may go past the row altogether, between two chunks.
+
+    def leave(self) -> Standing | None:
+        """If nothing but a little plain text is held, let it out: the row need not see what follows."""
+        markup, reasoning = self._markup, self._reasoning
+        if not self._plain or (markup is not None and not markup.idle) or (reasoning and not reasoning.idle):
+            return None
+        sentences, chunking = self._sentences, self._chunking
+        pending = chunking.plain_pending()
+        if pending is None or sentences.urgent or sentences.ends_with_clause_marks:
+            return None
+        for stage in self._stages[2:]:
+            if not stage.idle:  # type: ignore[attr-defined]
+                return None
+        lead = sentences.let_out(pending)
+        return None if lead is None else Standing(pending, lead, sentences.language, *chunking.let_out())
+
+    def enter(self, at: int, line: str, last: str, standing: Standing) -> None:
+        """Go on at source offset `at`: what has passed by since `leave` began with `line` and ended with `last`."""
+        self._at = at
+        pending = standing.pending
+        if line and self._reasoning is not None and self._markup is not None:
+            self._reasoning.passed(line)
+            self._markup.passed(line, last)
+        self._sentences.go_on(standing.language, standing.lead + pending, standing.after)
+        self._chunking.go_on(Text(pending, at - len(pending), at), standing.first, standing.gap, standing.gaps)
+
+    # One stretch of text through the filters.
+
+    def _passes(self, text: str) -> bool:
+        """Whether the filters have nothing to do with this text; if so, they are told that it went by."""
+        if _CONCERNS.search(text) is not None or "ww." in text:
+            return False
+        for stage in self._stages:
+            if not stage.idle:  # type: ignore[attr-defined]
+                return False
+        if MAY_GO_ON.search(text, len(text) - 6 if len(text) > 6 else 0) is not None:
+            return False
+        if self._reasoning is not None and self._markup is not None:
+            self._reasoning.passed(text)
+            self._markup.passed(text, text[-1])
+        return True
+
+    def _filtered(self, text: str, pieces: list[Piece]) -> list[Piece]:
+        """The filters, each if it has anything to do with this text."""
+        markup, reasoning, stages = self._markup, self._reasoning, self._stages
+        stages = self._stages
+        if not self._plain:
+            for index in range(len(stages)):
+                pieces = self._ask(index, pieces)
+            return pieces
+        reasoning, markup = self._reasoning, self._markup
+        assert reasoning is not None and markup is not None  # noqa: PT018
+        clean = markup.clean and text.isascii() and "&" not in text
+        if reasoning.idle and reasoning.cares.search(text) is None:
+            reasoning.passed(text)
+        else:
+            pieces = self._ask(0, pieces)
+        pieces = self._ask(1, pieces)
+        # If the markup stage held nothing and holds nothing, this text is all that the next ones get.
+        if not (clean and markup.clean and text[-1] not in "0123456789#*" and stages[2].idle):  # type: ignore[attr-defined]
+            pieces = self._ask(2, pieces)
+        if len(stages) > 3 and not (clean and "(" not in text and "[" not in text and stages[3].idle):  # type: ignore[attr-defined]
+            pieces = self._ask(3, pieces)
+        return pieces
+
+    def _look(self) -> None:
+        """Find out what to look for in the next text: only what can make a chunk leave."""
+        chunking = self._chunking
+        markup = self._markup
+        self.room = chunking.room
+        reasoning = self._reasoning
+        if not self._plain or self._sentences.urgent or chunking.at_clause:
+            self.attention = None
+        elif markup is None or reasoning is None:
+            first = chunking.seeks_clause or self._sentences.ends_with_clause_marks
+            self.attention = FIRST if first else ATTENTION
+        elif markup.urgent or reasoning.urgent:
+            self.attention = None
+        elif markup.in_rule:
+            self.attention = _UNLIKE_RULE
+        elif markup.hidden or reasoning.hidden:
+            self.attention = _INSIDE
+        elif markup.bracket_room > 0:
+            self.attention = _BRACKETS
+            self.room = min(self.room, markup.bracket_room)
+        elif markup.held:
+            self.attention = _PARTNERS
+        elif chunking.seeks_clause or self._sentences.ends_with_clause_marks:
+            self.attention = FIRST
+        else:
+            self.attention = ATTENTION
+
+    def _ask(self, index: int, pieces: list[Piece]) -> list[Piece]:
+        stage = self._stages[index]
+        try:
+            return stage.feed(pieces)
+        except Exception as error:  # noqa: BLE001  (whatever a stage raises must not end the turn)
+            self._fault(index, error)
+            return pieces
+
+    def _drain(self, index: int, final: bool) -> list[Piece]:
+        try:
+            return self._stages[index].flush(final)
+        except Exception as error:  # noqa: BLE001
+            self._fault(index, error)
+            return []
+
+    def _fault(self, index: int, error: Exception) -> None:
+        """A stage of our own failed: it goes out of the row, and text is no longer handed past the others."""
+        self.report(type(self._stages[index]).__name__, error)
+        self._stages[index] = _Pass()
+        self._plain = False
+        self._markup = None
+
+
+def fault(name: str, error: Exception) -> StageFault:
+    """What there is to say about something that failed and is out for this turn."""
+    _LOG.warning("speech stage %s failed and is out for this turn: %s", name, type(error).__name__)
+    return StageFault(name, f"{type(error).__name__}: {error}")
+
+
+class _Pass:
+    """In the place of a stage that failed."""
+
+    __slots__ = ()
+
+    def feed(self, pieces: list[Piece]) -> list[Piece]:
+        return pieces
+
+    def flush(self, final: bool = True) -> list[Piece]:  # noqa: ARG002
+        return []
+
+
+class _Guarded:
+    """A user's stage: what went in and has not come out is kept, so that a failure loses nothing."""
+
+    __slots__ = ("_failed", "_inside", "_report", "_stage")
+
+    def __init__(self, stage: Stage, report: Callable[[str, Exception], None]) -> None:
+        self._stage = stage
+        self._report = report
+        self._inside: list[Piece] = []
+        self._failed = False
+
+    def feed(self, pieces: list[Piece]) -> list[Piece]:
+        if self._failed:
+            return pieces
+        self._inside.extend(pieces)
+        try:
+            return self._came_out(self._stage.feed(pieces))
+        except Exception as error:  # noqa: BLE001
+            return self._fail(error)
+
+    def flush(self, final: bool = True) -> list[Piece]:
+        if self._failed:
+            return []
+        try:
+            return self._came_out(self._stage.flush(final))
+        except Exception as error:  # noqa: BLE001
+            return self._fail(error)
+
+    def _came_out(self, pieces: list[Piece]) -> list[Piece]:
+        end = max((piece.end for piece in pieces if type(piece) in _SPANS), default=-1)  # type: ignore[union-attr]
+        self._inside = [piece for piece in self._inside if type(piece) in _SPANS and piece.end > end]  # type: ignore[union-attr]
+        return pieces
+
+    def _fail(self, error: Exception) -> list[Piece]:
+        self._failed = True
+        self._report(type(self._stage).__name__, error)
+        pieces, self._inside = self._inside, []
+        return pieces
+
+
+_SPANS: Final = frozenset((Text, Removed))

@@ -1,0 +1,85 @@
+"""The pipeline's short way for plain text is a matter of cost alone: the row of stages gives the same, as early."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.speech import RemovedSpan, SpeechChunk, SpeechPipeline, SpeechSettings
+from actors.speech.row import Row
+
+from .grammar import ATOMS, cut
+from .test_laws import CHOICES, MANY, PLACES
+
+WORDS = [
+    *("Sure", "the bread", "is warm", "Anna", "she said", "and", "I", "Mr. Hill", "No. 7", "3.5", "Ok", "w", "ht"),
+    *(" ", " ", " ", ". ", ". ", ".", "? ", "! ", ", ", ": ", "…", "  ", " (yes) ", '"', "”", "- ", "\n", "\n\n"),
+    *("今天", "天气", "很好", "。", "！", "，", "）", "「", "」", "é", "\u3000", "\u00a0", "Ջուր", "։"),
+]
+URLS = ("www.", "http:", "/")
+prose = st.lists(st.sampled_from(WORDS), min_size=1, max_size=24).map("".join)
+mixed = st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from([*ATOMS, *URLS])), min_size=1, max_size=24).map(
+    "".join
+)
+
+Heard = tuple[list[SpeechChunk], list[RemovedSpan]]
+
+
+def hear(speech: SpeechPipeline | Row, tokens: list[str], pauses: set[int]) -> Heard:
+    chunks: list[SpeechChunk] = []
+    removed: list[RemovedSpan] = []
+    at = 0
+    for token in tokens:
+        chunks += speech.feed(token)
+        at += len(token)
+        if at in pauses:
+            chunks += speech.flush(final=False)
+        removed += speech.take_removed()
+    return chunks + speech.flush(), removed + speech.take_removed()
+
+
+@MANY
+@given(st.one_of(prose, mixed), CHOICES, PLACES, st.sets(st.integers(0, 80), max_size=2))
+def test_it_gives_what_the_stages_give(
+    text: str, choice: SpeechSettings, places: list[int], pauses: set[int]
+) -> None:
+    tokens = cut(text, [*places, *pauses])
+
+    assert hear(SpeechPipeline(choice), tokens, pauses) == hear(Row(choice), list(text), pauses)
+
+
+@MANY
+@given(prose, CHOICES)
+def test_it_is_never_later(text: str, choice: SpeechSettings) -> None:
+    pipeline, row = SpeechPipeline(choice), Row(choice)
+    left = expected = 0
+    for char in text:
+        left += len(pipeline.feed(char))
+        expected += len(row.feed(char))
+
+        assert left >= expected
+
+
+def test_plain_text_needs_no_stage() -> None:
+    pipeline = SpeechPipeline()
+
+    chunks = [
+        chunk
+        for token in ("Sure, I know. ", "The door is blue", ". It was", " red.")
+        for chunk in pipeline.feed(token)
+    ]
+
+    assert [chunk.text for chunk in chunks + pipeline.flush()] == [
+        "Sure,",
+        "I know. The door is blue.",
+        "It was red.",
+    ]
+    assert pipeline._row is None
+
+
+def test_it_is_taken_again_behind_markup() -> None:
+    pipeline = SpeechPipeline()
+
+    pipeline.feed("The **door** is blue. It was red. And")
+
+    assert not pipeline._filtering
