@@ -111,6 +111,8 @@ class Supervisor(EngineActor):
                 self.start_connection(roster)
                 if roster.active is not None:
                     self._watch_turn(roster.active, roster)
+                # The one that died may have died of the word that a retention is over.
+                self._look_at_retention(roster.connection_id, self.context.clock.now())
 
     # What is watched.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from agents import ready
@@ -10,6 +11,7 @@ from conversations import chunks_of, end_of, engine, talk
 
 from actors.speech import SpeechPipeline
 from actors.testing import run_virtual, virtual
+from protocol.mail import Forget
 
 
 @pytest.mark.parametrize("ended_at", [0.1, 1.2, 3.3, 7.7])
@@ -38,3 +40,19 @@ async def test_a_normaliser_that_raises_loses_no_chunk_that_came_with_the_one_it
         events = await talk(system.connect(), ready(["This is one sentence. This is another one. And a third one."]))
         assert chunks_of(events) == ["This is one sentence.", "This is another one.", "And a third one."]
         assert end_of(events) == ("completed", "completed")
+
+
+@virtual
+async def test_a_connection_that_is_killed_when_a_retention_is_over_keeps_nothing_for_it() -> None:
+    def kill_at_forget(actor: Any, mail: Any) -> None:
+        if isinstance(mail, Forget):
+            system.context.tap = None
+            actor.kill()
+
+    async with engine(turn_retention_seconds=8) as system:
+        processor = system.connect()
+        await talk(processor, ready(["Hello. "]))
+        system.context.tap = kill_at_forget
+        await asyncio.sleep(9)
+        assert system.context.tap is None
+        assert processor.get_stats()["turns_kept"] == 0
