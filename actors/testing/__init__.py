@@ -13,13 +13,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from actors.testing.agents import ScriptedAgent
+    from actors.testing.checker import ContractChecker, ContractViolationError
+    from actors.testing.client import RecordedTurn, RecordingClient
+    from actors.testing.contract import Point
     from actors.testing.sources import CountedIds, VirtualClock
     from actors.testing.trace import MessageTrace
     from actors.testing.virtual_loop import StandstillError, VirtualLoop, run_virtual, virtual
 
 __all__ = [
+    "ContractChecker",
+    "ContractViolationError",
     "CountedIds",
     "MessageTrace",
+    "Point",
+    "RecordedTurn",
+    "RecordingClient",
+    "ScriptedAgent",
     "StandstillError",
     "VirtualClock",
     "VirtualLoop",
@@ -28,8 +38,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ContractChecker": "checker",
+    "ContractViolationError": "checker",
     "CountedIds": "sources",
     "MessageTrace": "trace",
+    "Point": "contract",
+    "RecordedTurn": "client",
+    "RecordingClient": "client",
+    "ScriptedAgent": "agents",
     "StandstillError": "virtual_loop",
     "VirtualClock": "sources",
     "VirtualLoop": "virtual_loop",
