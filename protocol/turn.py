@@ -113,7 +113,6 @@ _BROKEN = Step(Phase.CLOSING, (Effect.SEAL, Effect.STOP_CHILDREN))
 TRANSITIONS: dict[Phase, dict[Input, Step]] = {
     Phase.QUEUED: {
         Input.START: Step(Phase.STREAMING, (Effect.START_CHILDREN,)),
-        Input.INTERRUPT: _CUT,
     },
     Phase.STREAMING: {
         Input.AGENT_DONE: Step(Phase.DRAINING),
@@ -140,14 +139,12 @@ TRANSITIONS: dict[Phase, dict[Input, Step]] = {
     },
     Phase.ENDING: {
         Input.END_PLACED: Step(Phase.CLOSING, (Effect.STOP_CHILDREN,)),
-        # A reader may have taken the end before the Turn was told that it had been placed.
-        Input.END_TAKEN: _CUT,
         Input.CHILD_DIED: _BROKEN,
         Input.INTERRUPT: _CUT,
     },
     Phase.CLOSING: {
         Input.END_TAKEN: Step(Phase.OVER),
-        Input.INTERRUPT: _CUT,
+        Input.INTERRUPT: Step(Phase.OVER),
     },
     Phase.OVER: {},
 }

@@ -1,8 +1,9 @@
-"""Explore every state that a turn can get into, and find the first one that breaks the contract.
+"""Visit every state that a turn can get into, and find the first that breaks the contract.
 
-Breadth first, so that a violation comes with one of the shortest schedules that lead to it. Every state is met once,
-however many schedules lead there; how many schedules that makes is counted on the finished graph, not by walking
-them. The graph having no circle means that no turn goes on for ever.
+Breadth first, so that a violation comes with one of the shortest schedules that lead to it. Each state is
+visited once, however many schedules lead there: they are counted on the finished graph, not walked. That the
+graph has no circle means that no turn goes on for ever; that only good states have no way out means that none
+gets stuck.
 """
 
 from __future__ import annotations
@@ -10,23 +11,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
-from turn_model import TOOL, Bounds, Event, Step, World, outbox_capacity
-
-from protocol.turn import Input, Phase, TurnStatus
+from turn_bounds import Bounds
+from turn_contract import wrong_at_rest, wrong_step
+from turn_model import World
 
 __all__ = ["Exploration", "Schedule", "ViolationError", "explore"]
 
-Schedule = tuple[Step, ...]
-
-_RANK = {
-    TurnStatus.PENDING: 0,
-    TurnStatus.PROCESSING: 1,
-    TurnStatus.COMPLETED: 2,
-    TurnStatus.INTERRUPTED: 2,
-    TurnStatus.FAILED: 2,
-}
-_BEHIND_THE_LAST = 3  # stream_start, error and stream_end have room beside the chunks
+Schedule = tuple[str, ...]
+"""Steps and faults, in order."""
 
 
 class ViolationError(Exception):
@@ -34,49 +28,49 @@ class ViolationError(Exception):
 
     def __init__(self, what: str, schedule: Schedule, bounds: Bounds) -> None:
         steps = "\n".join(f"  {number:2} {step}" for number, step in enumerate(schedule, 1))
-        super().__init__(f"{what}\nin the world of: {bounds}\nafter:\n{steps}")
-        self.what = what
-        self.schedule = schedule
+        super().__init__(f"{what}\nthe agent gives {bounds}; after:\n{steps}")
 
 
 @dataclass(slots=True)
 class Exploration:
-    """All states within some bounds, as a graph.
+    """All states within some bounds, as a graph. A state is its number; 0 is the first.
 
     Attributes:
+        keys: of each state.
         ways: for each state what can happen there, and the state after it.
-        ends: states in which nothing can happen any more, but for a fault that comes too late.
-        came: for each state the one that it was first met from, and the step; -1 for the first.
-        rows: the rows of the machine's table that were used.
+        came: for each state the one that it was first met from, and the step.
 
     """
 
     bounds: Bounds
-    ways: list[list[tuple[Step, int]]] = field(default_factory=list)
-    ends: set[int] = field(default_factory=set)
-    came: list[tuple[int, Step]] = field(default_factory=list)
-    rows: set[tuple[Phase, Input]] = field(default_factory=set)
+    keys: list[tuple[Any, ...]] = field(default_factory=list)
+    ways: list[dict[str, int]] = field(default_factory=list)
+    came: list[tuple[int, str]] = field(default_factory=list)
 
     @property
     def states(self) -> int:
         """How many states there are."""
-        return len(self.ways)
+        return len(self.keys)
 
     @property
     def transitions(self) -> int:
-        """How many steps between two states."""
+        """How many steps there are between two states."""
         return sum(map(len, self.ways))
+
+    def world(self, state: int) -> World:
+        """Return a state in full."""
+        return World(self.bounds, *self.keys[state])
 
     def path(self, state: int) -> Schedule:
         """One of the shortest schedules that lead to a state."""
         steps = []
-        while (came := self.came[state])[0] >= 0:
-            state = came[0]
-            steps.append(came[1])
+        while state:
+            state, step = self.came[state]
+            steps.append(step)
         return tuple(reversed(steps))
 
-    def schedules(self) -> int:
-        """How many complete schedules there are: ways from the first state to an end.
+    def count_schedules(self) -> int:
+        """How many complete schedules there are: ways from the first state to one that none leads out of.
 
         Raises:
             ViolationError: a turn can go on for ever.
@@ -84,65 +78,60 @@ class Exploration:
         """
         incoming = [0] * self.states
         for ways in self.ways:
-            for _step, state in ways:
-                incoming[state] += 1
-        ready, counts, seen = [0], [0] * self.states, 0
-        counts[0] = 1
+            for after in ways.values():
+                incoming[after] += 1
+        counts = [1] + [0] * (self.states - 1)
+        ready, seen, complete = [0], 0, 0
         while ready:
             state = ready.pop()
             seen += 1
-            for _step, after in self.ways[state]:
+            if not self.ways[state]:
+                complete += counts[state]
+            for after in self.ways[state].values():
                 counts[after] += counts[state]
                 incoming[after] -= 1
                 if not incoming[after]:
                     ready.append(after)
         if seen < self.states:
-            state = next(state for state, count in enumerate(incoming) if count)
-            raise ViolationError("a turn can go on for ever", self.path(state), self.bounds)
-        return sum(counts[state] for state in self.ends)
-
-    def completion(self, state: int) -> Iterator[tuple[Step, int]]:
-        """Go on from a state to an end without a further fault, the nearest way."""
-        while state not in self.ends:
-            step, state = self.ways[state][0]
-            yield step, state
+            circle = next(state for state, count in enumerate(incoming) if count)
+            raise ViolationError("a turn can go on for ever", self.path(circle), self.bounds)
+        return complete
 
     def beginnings(self, length: int) -> Iterator[Schedule]:
-        """All schedules of a length, and those that end before, each completed to its end."""
+        """All ways to begin, `length` steps long, each then completed without a further fault."""
         stack: list[tuple[int, Schedule]] = [(0, ())]
         while stack:
             state, steps = stack.pop()
-            if state in self.ends:
-                yield steps
-            if len(steps) < length:
-                stack.extend((after, (*steps, step)) for step, after in self.ways[state])
-            elif state not in self.ends:
-                yield (*steps, *(step for step, _state in self.completion(state)))
+            if len(steps) < length and self.ways[state]:
+                stack.extend((after, (*steps, step)) for step, after in self.ways[state].items())
+            else:
+                yield steps + self._completion(state)
+
+    def _completion(self, state: int) -> Schedule:
+        steps = []
+        while self.ways[state]:
+            step, state = next(iter(self.ways[state].items()))
+            steps.append(step)
+        return tuple(steps)
 
     def cover(self) -> Iterator[Schedule]:
-        """Complete schedules that take every step of the graph at least once."""
-        left = {(state, place) for state, ways in enumerate(self.ways) for place in range(len(ways))}
-        for state in range(self.states - 1, -1, -1):
-            for place in range(len(self.ways[state])):
-                if (state, place) in left:
-                    yield self._through(state, place, left)
+        """Complete schedules that together take every step of the graph."""
+        left = [set(ways) for ways in self.ways]
+        for state in range(self.states - 1, -1, -1):  # the last first: the ways there take many others along
+            while left[state]:
+                yield self._through(state, left)
 
-    def _through(self, state: int, place: int, left: set[tuple[int, int]]) -> Schedule:
+    def _through(self, state: int, left: list[set[str]]) -> Schedule:
         steps = list(self.path(state))
         here = 0
         for step in steps:
-            way = next(way for way, (other, _after) in enumerate(self.ways[here]) if other == step)
-            left.discard((here, way))
-            here = self.ways[here][way][1]
-        left.discard((state, place))
-        step, here = self.ways[state][place]
-        steps.append(step)
-        while here not in self.ends:
-            ways = self.ways[here]
-            way = next((way for way in range(len(ways)) if (here, way) in left), 0)
-            left.discard((here, way))
-            step, here = ways[way]
+            left[here].discard(step)
+            here = self.ways[here][step]
+        while ways := self.ways[here]:
+            step = next((step for step in ways if step in left[here]), next(iter(ways)))
+            left[here].discard(step)
             steps.append(step)
+            here = ways[step]
         return tuple(steps)
 
 
@@ -153,136 +142,32 @@ def explore(bounds: Bounds) -> Exploration:
         ViolationError: with the schedule that leads to it.
 
     """
-    with outbox_capacity(bounds.outbox):
-        return _explore(bounds)
-
-
-def _explore(bounds: Bounds) -> Exploration:
     found = Exploration(bounds)
     first = World.first(bounds)
     known = {first.key: 0}
-    found.came.append((-1, Step("", "")))
+    found.keys.append(first.key)
+    found.came.append((0, ""))
     frontier = deque([first])
     while frontier:
         world = frontier.popleft()
         here = len(found.ways)
-        ways: list[tuple[Step, int]] = []
+        ways: dict[str, int] = {}
         found.ways.append(ways)
-        steps = world.steps(bounds)
-        what = _wrong_at_rest(world, steps)
-        if what:
+        steps = world.steps()
+        if what := wrong_at_rest(world, steps):
             raise ViolationError(what, found.path(here), bounds)
         if not steps:
-            found.ends.add(here)
-        for step in (*steps, *world.faults_now(bounds)):
-            try:
-                after = world.after(step, bounds)
-                what = _wrong(world, after, bounds)
-            except AssertionError as error:
-                what = f"the step is impossible: {error or error.__class__.__name__}"
-            if what:
+            continue  # over: what could be injected here comes too late for anything
+        for step in (*steps, *world.possible_faults()):
+            after = world.after(step)
+            if what := wrong_step(world, after):
                 raise ViolationError(what, (*found.path(here), step), bounds)
             key = after.key
             state = known.get(key)
             if state is None:
                 state = known[key] = len(known)
+                found.keys.append(key)
                 found.came.append((here, step))
                 frontier.append(after)
-            ways.append((step, state))
-            event = _INPUTS.get(step.what) if step.actor == "turn" else None
-            if event is not None:
-                found.rows.add((world.phase, event))
+            ways[step] = state
     return found
-
-
-_INPUTS = {
-    "AgentDone": Input.AGENT_DONE,
-    "TimeOut": Input.TIME_OUT,
-    "Interrupt": Input.INTERRUPT,
-    "EndPlaced": Input.END_PLACED,
-    "EndTaken": Input.END_TAKEN,
-}
-
-
-def _wrong_at_rest(world: World, steps: list[Step]) -> str:
-    """What is wrong with a state in which only the reader, or nobody, has anything to do; nothing if all is well."""
-    if any(step.actor != "reader" for step in steps):
-        return ""
-    record = world.record
-    left = world.alive - {"connection"}
-    if not steps:
-        if not record.end_taken:
-            return "deadlock: nothing can happen any more, and no reader has had the end"
-        if left:
-            return f"the turn is over and {', '.join(sorted(left))} still there"
-    elif record.status is TurnStatus.INTERRUPTED and left:
-        return f"an interrupted turn needs its reader to get rid of {', '.join(sorted(left))}"
-    elif not record.sealed:
-        if record.wants_room:
-            return ""
-        return "only the reader can go on, and there is no end for it to come to"
-    return ""
-
-
-def _wrong(before: World, after: World, bounds: Bounds) -> str:
-    """Which part of the contract a step breaks; nothing if it breaks none."""
-    was, now = before.record.status, after.record.status
-    if now is not was and _RANK[now] <= _RANK[was]:
-        return f"the status went from {was} to {now}"
-    if max(len(after.tokens), len(after.chunks)) > bounds.capacity:
-        return "a mailbox is over its capacity"
-    if len(after.record.outbox) > bounds.outbox + _BEHIND_THE_LAST:
-        return "the outbox is over its capacity"
-    if len(after.handed) > len(before.handed):
-        return _wrong_event(before, after, bounds)
-    return ""
-
-
-def _wrong_event(before: World, after: World, bounds: Bounds) -> str:
-    *earlier, event = after.handed
-    last = earlier[-1].type if earlier else ""
-    if event.seq != len(earlier):
-        return f"event {len(earlier)} has seq {event.seq}"
-    if (event.type == "stream_start") != (not earlier):
-        return f"event {event.seq} is {event.type}"
-    if last == "stream_end":
-        return f"{event.type} behind stream_end"
-    if last == "error" and event.type != "stream_end":
-        return f"{event.type} behind error"
-    if event.type == "stream_end":
-        return _wrong_end(after, event, last, bounds)
-    if before.interrupted_at is not None and event.type != "stream_start":
-        return f"{event.type} after the interrupt"
-    if not "".join(bounds.stream).startswith(_spoken(after)):
-        return f"out of order: {_spoken(after)!r}"
-    return ""
-
-
-def _wrong_end(world: World, end: Event, last: str, bounds: Bounds) -> str:
-    spoken = _spoken(world)
-    if end.text != spoken.replace(TOOL, ""):
-        return f"the end says that {end.text!r} was delivered, and it was {spoken!r}"
-    if world.interrupted_at is not None:
-        expected = ("interrupted", "interrupted")
-        if len(world.handed) - 1 > max(1, world.interrupted_at):
-            return "something between the interrupt and the end"
-    elif world.reported is not None:
-        expected = ("failed", str(world.reported.code))
-        if last != "error":
-            return "a failed turn without its error"
-        if not world.lost and end.text != world.generated:
-            return f"the agent failed after {world.generated!r}, and only {end.text!r} was spoken"
-    else:
-        expected = ("completed", "completed")
-        if spoken != "".join(bounds.stream):
-            return f"completed, and only {spoken!r} was delivered"
-    # An error that has been handed over does not decide the turn: until the end it can be interrupted.
-    if last == "error" and expected[0] == "completed":
-        return f"error in a {expected[0]} turn"
-    if (end.status, end.reason) != expected:
-        return f"ended as {end.status} ({end.reason}) in the place of {expected[0]} ({expected[1]})"
-    return ""
-
-
-def _spoken(world: World) -> str:
-    return "".join(event.text for event in world.handed if event.type in ("tts_ready_chunk", "tool_call"))

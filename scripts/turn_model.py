@@ -1,774 +1,646 @@
-"""A turn as a model: its real machine and its real record, with the actors around them reduced to what they send.
+"""A turn as a model: the real `TurnMachine`, and the actors around it reduced to what they send and when.
 
-`World` is one state of one turn: the `TurnMachine`, the `TurnRecord` (both the real ones, put away as plain values
-between two steps), the mailboxes, and as much of Producer, Chunker and Emitter as decides what they send next.
-`World.steps()` says what can happen next, `World.after(step)` what is then. A step is as small as it can be: an
-actor handles one message, the agent gives one thing, a reader takes one event.
+`World` is one state of one turn and of all that acts on it. `steps()` says who can do something there,
+`after(step)` what is then; `possible_faults()` says what may be injected. Nothing here runs an actor:
+`turn_exploration` visits every state, and `turn_replay` takes real actors the same ways and compares.
 
-What may come in which order is what mailboxes promise and no more: mail of one sender keeps its order, and of one
-kind only the newest is kept; mail of different senders arrives in any order. Control comes before data. Both token
-lanes and the outbox are bounded, with `Room` as in the runtime. A `Fault` may be injected wherever it makes sense,
-each once.
-
-The model lives beside the scripts because `scripts/model_check.py` is built on it; the suite explores smaller bounds
-with it, and replays its schedules through the real actors.
+A step is what an event loop does at once, and any order of steps is allowed. So it is a whole run of one actor
+(its control mail, then its data as far as it goes), or one turn of the Producer's task, or one thing that the
+outside does: the agent gives something, a reader takes an event, somebody interrupts. Mailboxes work as in the
+runtime: mail of a kind from a sender replaces the one before it, lanes and outbox are bounded, who was refused
+is sent one `Room`. Time is not modelled; what comes of it (a stall, a deadline, a pause) is a fault.
 """
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
+from itertools import takewhile
 from operator import attrgetter
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from turn_bounds import TOOL, Bounds, Fault, Mark, Sentences
 
-import actors.record
-from actors.record import TurnRecord
-from actors.runtime import Clock
 from protocol.errors import FailureCode
-from protocol.mail import End, Flush, Passed
-from protocol.speech import RemovedSpan, SpeechChunk
+from protocol.mail import (
+    AgentDone,
+    End,
+    EndPlaced,
+    EndTaken,
+    Flush,
+    FlushAck,
+    Interrupt,
+    InterruptTurn,
+    Pause,
+    Settled,
+    StopAgent,
+    TimeOut,
+)
+from protocol.speech import SpeechChunk
 from protocol.turn import Effect, Failure, Input, Phase, TurnMachine, TurnStatus
 
-__all__ = ["TOOL", "Bounds", "Fault", "OneBehind", "Step", "World", "outbox_capacity"]
-
-TOOL = "<tool>"
-"""In a stream: a tool call. It is passed on to the client, behind a flush that is not final."""
+__all__ = [
+    "AGENT",
+    "BEFORE",
+    "CHUNKER",
+    "CONNECTION",
+    "PRODUCER",
+    "READER",
+    "SUPERVISOR",
+    "TASK",
+    "TURN",
+    "Event",
+    "Task",
+    "World",
+]
 
 CONNECTION, TURN, PRODUCER, CHUNKER, EMITTER = "connection", "turn", "producer", "chunker", "emitter"
-SUPERVISOR, TASK = "supervisor", "task"
-BOXES = (CONNECTION, TURN, EMITTER, CHUNKER, PRODUCER)
+ACTORS = (CONNECTION, TURN, PRODUCER, CHUNKER, EMITTER)
 CHILDREN = (EMITTER, CHUNKER, PRODUCER)
-"""In the order of their start."""
-
-
-class Fault(StrEnum):
-    """What can be injected at any point, and the one thing that is none: a pause of the agent."""
-
-    INTERRUPT = "interrupt"
-    AGENT_RAISES = "agent raises"
-    STALL = "stall"
-    DEADLINE = "deadline"
-    PAUSE = "pause"
-    KILL_PRODUCER = "kill producer"
-    KILL_CHUNKER = "kill chunker"
-    KILL_EMITTER = "kill emitter"
-    KILL_TURN = "kill turn"
-
-    @property
-    def victim(self) -> str:
-        """The actor that it kills, or nothing."""
-        return self.value.removeprefix("kill ") if self.value.startswith("kill ") else ""
-
-
-TIMED = frozenset({Fault.STALL, Fault.DEADLINE, Fault.PAUSE})
-"""What comes of time that passes; the others come from outside."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How small the world is.
-
-    Attributes:
-        stream: what the agent gives: text, and `TOOL`. Text without a full stop is kept back until more comes.
-        faults: what may be injected, each once.
-        most_faults: how many of them in one schedule.
-        capacity: of each mailbox.
-        outbox: how many chunks wait for the reader.
-        queued: begin before the turn's start, while it waits for another.
-
-    """
-
-    stream: tuple[str, ...]
-    faults: frozenset[Fault] = frozenset()
-    most_faults: int = 1
-    capacity: int = 100
-    outbox: int = 16
-    queued: bool = False
-
-    def __str__(self) -> str:
-        lanes = "" if self.capacity == 100 else f", mailboxes of {self.capacity}, outbox of {self.outbox}"
-        stream = " ".join(self.stream) or "nothing"
-        faults = f"{self.most_faults} of {len(self.faults)} faults" if self.faults else "no fault"
-        return f"{stream}{lanes}, {faults}{', queued' if self.queued else ''}"
-
-
-class Step(NamedTuple):
-    """Something that happens: who does it, and what; for an actor the message that it handles."""
-
-    actor: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.actor}: {self.what}"
-
-
-class OneBehind:
-    """A speech pipeline of one rule: a piece of text is a chunk when the next one comes, or at a flush."""
-
-    attention: ClassVar[re.Pattern[str]] = re.compile(r"\.")
-
-    def __init__(self, held: str = "", fed: int = 0) -> None:
-        self.held = held
-        self.fed = fed
-
-    def feed(self, text: str) -> list[SpeechChunk]:
-        """Return what was held back, and hold this back."""
-        chunks = self.flush()
-        self.held = text
-        self.fed += len(text)
-        return chunks
-
-    def flush(self, final: bool = True) -> list[SpeechChunk]:  # noqa: ARG002 - a pipeline's interface
-        """Return what was held back."""
-        held, self.held = self.held, ""
-        return [SpeechChunk(held, self.fed - len(held), self.fed)] if held else []
-
-    def take_removed(self) -> list[RemovedSpan]:
-        """Return nothing: nothing is removed."""
-        return []
-
-
-@contextmanager
-def outbox_capacity(capacity: int) -> Iterator[None]:
-    """Make outboxes that small meanwhile."""
-    before = actors.record.OUTBOX_CAPACITY
-    actors.record.OUTBOX_CAPACITY = capacity
-    try:
-        yield
-    finally:
-        actors.record.OUTBOX_CAPACITY = before
-
-
-class Mail(NamedTuple):
-    """Control mail in a box."""
-
-    sender: str
-    kind: str
-    final: bool = False
-    failure: Failure | None = None
+"""Of the Turn, in the order of their start."""
+TASK = "task"
+"""The Producer's task goes on."""
+SUPERVISOR = "supervisor"
+"""A new Connection takes the place of the one that died."""
+AGENT = "agent"
+"""The agent gives the next thing, or ends."""
+READER = "reader"
+"""A reader takes the next event."""
+BEFORE = "the turn before"
+"""The turn that this one waits for is over."""
 
 
 class Event(NamedTuple):
-    """An event that was handed over, as far as it differs between schedules."""
+    """An event that was handed over, without its ids."""
 
     type: str
-    seq: int
     text: str = ""
+    """What was spoken, or, of the end, its `content`."""
     status: str = ""
     reason: str = ""
-
-    @classmethod
-    def of(cls, event: dict[str, Any]) -> Event:
-        """Read it from what a reader got."""
-        text = event.get("chunk") or event.get("content") or event.get("name") or ""
-        return cls(
-            event["type"], event["seq"], text, event.get("status", ""), event.get("reason") or event.get("code", "")
-        )
+    """Of the end; of an error its `code`."""
 
 
-class _StillClock(Clock):
-    """No time passes."""
+class Task(StrEnum):
+    """Where the Producer's task stands."""
 
-    def __init__(self) -> None:
-        self.now = lambda: 0.0
-
-    def wall(self) -> datetime:
-        return datetime(2000, 1, 1, tzinfo=UTC)
-
-
-_CLOCK = _StillClock()
+    NONE = "is not there"
+    READY = "goes on to ask the agent"
+    ASKING = "waits for the agent"
+    WAITING = "waits for room"
+    WOKEN = "there was room"
+    CANCELLED = "is about to end"
 
 
-class RecordState(NamedTuple):
-    """A `TurnRecord` as a value."""
-
-    status: TurnStatus = TurnStatus.PENDING
-    reason: str | None = None
-    failure: Failure | None = None
-    sealed: bool = False
-    end_taken: bool = False
-    seq: int = 0
-    outbox: tuple[Any, ...] = ()
-    delivered_to: int = 0
-    wants_room: bool = False
-
-    def unpack(self, text: str) -> TurnRecord:
-        """Make the record of it."""
-        record = TurnRecord(
-            turn_id="t",
-            connection_id="c",
-            session_id="s",
-            user_id="u",
-            user_input="",
-            trace_id="t",
-            replay_window=8,
-            clock=_CLOCK,
-        )
-        record.status, record.reason, record.failure, record.sealed, record.end_taken, record.seq = self[:6]
-        record._outbox.extend(_tool_call() if item is TOOL else item for item in self.outbox)
-        record.delivered_to = self.delivered_to
-        record._blocks = [text]
-        return record
-
-    @classmethod
-    def pack(cls, record: TurnRecord) -> RecordState:
-        """Put a record away."""
-        return cls(
-            record.status,
-            record.reason,
-            record.failure,
-            record.sealed,
-            record.end_taken,
-            record.seq,
-            tuple(TOOL if isinstance(item, Passed) else item for item in record._outbox),
-            record.delivered_to,
-            record.on_room is not None,
-        )
+_RUNNABLE = frozenset({Task.READY, Task.WOKEN, Task.CANCELLED})
 
 
-def _tool_call() -> Passed:
-    return Passed({"type": "tool_call", "name": TOOL})
+class Room(NamedTuple):
+    """Control mail: there is room again."""
 
 
-def _failure(code: FailureCode) -> Failure:
-    return Failure(code, "")
+class Gone(NamedTuple):
+    """Control mail: a child is gone that its parent did not stop."""
+
+
+class Box(NamedTuple):
+    """The mailbox of an actor that lives."""
+
+    control: tuple[tuple[type, str, Any], ...] = ()
+    """Mail with its type, since as a tuple it equals mail of other types, and its sender."""
+    data: tuple[Any, ...] = ()
+    paused: bool = False
+    refused: frozenset[str] = frozenset()
+    """Who waits for room."""
 
 
 @dataclass(slots=True)
 class World:
-    """One state of one turn and of everything that acts on it."""
+    """One state of one turn and of everything that acts on it. Its values are immutable, itself it is not."""
 
-    # The Turn: its machine, and the children that it knows of.
-    phase: Phase = Phase.QUEUED
-    failure: Failure | None = None
-    children: tuple[str, ...] = ()
-    known: bool = False
-    """Whether the Connection has a Turn actor in its books."""
-    record: RecordState = RecordState()  # noqa: RUF009
-    alive: frozenset[str] = frozenset({CONNECTION})
-    boxes: tuple[tuple[Mail, ...], ...] = ((),) * len(BOXES)
-    # The token lanes, and who was refused there.
-    tokens: tuple[Any, ...] = ()
-    chunks: tuple[Any, ...] = ()
-    tokens_refused: tuple[str, ...] = ()
-    chunks_refused: tuple[str, ...] = ()
-    # The agent and the Producer.
-    position: int = 0
-    asking: bool = False
-    pulling: bool = False
-    """What the Supervisor thinks of `asking`: it looks at the record."""
-    sending: tuple[Any, ...] = ()
-    over: bool = False
-    unsent: tuple[Any, ...] | None = None
-    parts: str = ""
+    bounds: Bounds
+    # The TurnRecord.
+    status: TurnStatus = TurnStatus.PENDING
+    sealed: bool = False
+    failure: FailureCode | None = None
+    outbox: tuple[SpeechChunk | Mark, ...] = ()
+    awaits_room: bool = False
+    events: tuple[Event, ...] = ()
+    """What was handed over."""
     generated: str = ""
-    # The Chunker and the Emitter.
+    gathered: str = ""
+    delivered: int = 0
+    pulling: bool = False
+    # The mailboxes; None for an actor that does not live.
+    connection: Box | None = Box()  # noqa: RUF009 - a NamedTuple cannot be changed
+    turn: Box | None = None
+    producer: Box | None = None
+    chunker: Box | None = None
+    emitter: Box | None = None
+    # The Connection.
+    waits: bool = False
+    """Whether the end of the turn before has not been read yet."""
+    knows_turn: bool = False
+    replaced: bool = True
+    """Whether the Supervisor has replaced every Connection that died."""
+    answer: str = ""
+    """To the caller of `interrupt_turn`: `waits`, `True`, `False` or `died`; nothing if there was none."""
+    # The Turn.
+    phase: Phase = Phase.QUEUED
+    reported: FailureCode | None = None
+    children: tuple[str, ...] = ()
+    # The agent and the Producer.
+    given: int = 0
+    task: Task = Task.NONE
+    sending: tuple[Any, ...] = ()
+    """What the task still has to send; the first of it waits for room."""
+    over: bool = False
+    kept: tuple[Any, ...] = ()
+    """What the actor could not send."""
+    # The Chunker.
     held: str = ""
-    fed: int = 0
-    chunker_unsent: tuple[Any, ...] | None = None
-    emitter_paused: bool = False
-    # What a test has to remember.
+    start: int = 0
+    unsent: tuple[Any, ...] = ()
+    # What was done to it.
     faults: frozenset[Fault] = frozenset()
-    handed: tuple[Event, ...] = ()
-    interrupted_at: int | None = None
-    """How many events had been handed over at the interrupt that ended the turn."""
-    reported: Failure | None = None
-    """The first failure that the Turn was told of while its end was open."""
-    agent_done: bool = False
-    final_taken: bool = False
-    lost: bool = False
-    """Whether an actor died before the end was decided: what it held need not be delivered."""
+    cut_at: int | None = None
+    """How many events had been handed over when it was interrupted."""
 
     @classmethod
     def first(cls, bounds: Bounds) -> World:
         """Return the state that a turn begins in."""
-        world = cls()
+        world = cls(bounds, waits=bounds.queued)
         if not bounds.queued:
-            world._start()
+            world._launch()
         return world
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """All of it, as something to look up."""
+        """All that differs between states of the same bounds; `World(bounds, *key)` is the state again."""
         return _values(self)
+
+    @property
+    def alive(self) -> tuple[str, ...]:
+        """The actors that live."""
+        return tuple(actor for actor in ACTORS if getattr(self, actor) is not None)
 
     # What can happen.
 
-    def steps(self, bounds: Bounds) -> list[Step]:
-        """What can happen without a fault, what brings the turn to its end first."""
-        steps = []
-        if self.phase is Phase.QUEUED:
-            steps.append(Step(CONNECTION, "start"))
-        for actor, box in zip(BOXES, self.boxes, strict=True):
-            if actor not in self.alive:
-                continue
-            senders = set()
-            for mail in box:
-                if mail.sender not in senders:
-                    senders.add(mail.sender)
-                    steps.append(Step(actor, mail.kind))
-            if not box and self._has_data(actor):
-                steps.append(Step(actor, "data"))
-        if self.record.outbox:
-            steps.append(Step("reader", "take"))
-        if self.asking:
-            steps.append(Step("agent", "next" if self.position < len(bounds.stream) else "end"))
+    def steps(self) -> list[str]:
+        """Who can do something, without a fault; what brings the turn to its end comes first."""
+        steps = [actor for actor in ACTORS if _rings(getattr(self, actor))]
+        if self.task in _RUNNABLE:
+            steps.append(TASK)
+        if not self.replaced:
+            steps.append(SUPERVISOR)
+        if self.outbox:
+            steps.append(READER)
+        if self.task is Task.ASKING and Fault.STALL not in self.faults:
+            steps.append(AGENT)
+        if self.waits:
+            steps.append(BEFORE)
         return steps
 
-    def _has_data(self, actor: str) -> bool:
-        if actor == CHUNKER:
-            return bool(self.tokens) and self.chunker_unsent is None
-        return actor == EMITTER and bool(self.chunks) and not self.emitter_paused
-
-    def faults_now(self, bounds: Bounds) -> list[Step]:
-        """Which faults can be injected here."""
-        if len(self.faults) >= bounds.most_faults:
+    def possible_faults(self) -> list[Fault]:
+        """What can be injected here."""
+        if len(self.faults) >= self.bounds.most_faults:
             return []
-        return [Step("fault", fault) for fault in sorted(bounds.faults - self.faults) if self._can(fault)]
+        return [fault for fault in Fault if fault in self.bounds.faults - self.faults and self._can(fault)]
 
     def _can(self, fault: Fault) -> bool:
         if fault.victim:
-            return fault.victim in self.alive
-        watched = self.record.status is TurnStatus.PROCESSING and not self.record.sealed
-        match fault:
-            case Fault.INTERRUPT:
-                return True
-            case Fault.AGENT_RAISES:
-                return self.asking
-            case Fault.STALL:
-                return watched and self.pulling
-            case Fault.DEADLINE:
-                return watched
-            case Fault.PAUSE:
-                return watched and self.pulling and bool(self.generated or self.parts)
-        raise AssertionError(fault)
+            return getattr(self, fault.victim) is not None and self.status is not TurnStatus.PENDING
+        if fault is Fault.INTERRUPT:
+            return self.connection is not None
+        if fault is Fault.AGENT_RAISES:
+            return self.task is Task.ASKING
+        watched = self.knows_turn and not self.sealed
+        if fault is Fault.PAUSE:
+            return watched and self.pulling
+        timed_out = self.faults & {Fault.STALL, Fault.DEADLINE}
+        return watched and not timed_out and (fault is Fault.DEADLINE or self.pulling)
 
-    def waiting(self) -> frozenset[Step]:
-        """All that waits, whether it can be next or not: what a look at the real mailboxes would show."""
-        waiting = {
-            Step(actor, mail.kind)
-            for actor, box in zip(BOXES, self.boxes, strict=True)
-            if actor in self.alive
-            for mail in box
-        }
-        waiting |= {
-            Step(actor, "data") for actor in (CHUNKER, EMITTER) if actor in self.alive and self._has_data(actor)
-        }
-        if self.record.outbox:
-            waiting.add(Step("reader", "take"))
-        if self.asking:
-            waiting.add(Step("agent", "next"))
-        return frozenset(waiting)
-
-    # What is then.
-
-    def after(self, step: Step, bounds: Bounds) -> World:
-        """Return the state after a step."""
-        world = World(*_values(self))
-        actor, what = step
-        if actor == "fault":
-            world._inject(Fault(what), bounds)
-        elif actor == "agent":
-            world._agent(bounds)
-        elif actor == "reader":
-            world._take()
-        elif what == "start":
-            world._start()
-        elif what == "data":
-            world._data(actor, bounds)
+    def after(self, step: str) -> World:
+        """Return the state after a step, or after a fault."""
+        world = World(self.bounds, *_values(self))
+        if isinstance(step, Fault):
+            world._inject(step)
         else:
-            world._control(actor, what, bounds)
+            _STEPS[step](world)
         return world
 
-    # The Connection, the Supervisor, and who does harm.
-
-    def _start(self) -> None:
-        self.alive |= {TURN}
-        self.known = True
-        self._feed(Input.START)
-
-    def _inject(self, fault: Fault, bounds: Bounds) -> None:
+    def _inject(self, fault: Fault) -> None:
         self.faults |= {fault}
         match fault:
             case Fault.INTERRUPT:
-                self._interrupt()
+                self.answer = "waits"
+                self._offer(CONNECTION, InterruptTurn(""))
             case Fault.AGENT_RAISES:
-                self._done(_failure(FailureCode.AGENT_FAILED), bounds)
+                self.task = Task.NONE
+                self._done(FailureCode.AGENT_FAILED)
             case Fault.STALL:
-                self._post(TURN, Mail(SUPERVISOR, "TimeOut", failure=_failure(FailureCode.AGENT_STALLED)))
+                self._post(TURN, TimeOut(Failure(FailureCode.AGENT_STALLED, "")))
             case Fault.DEADLINE:
-                self._post(TURN, Mail(SUPERVISOR, "TimeOut", failure=_failure(FailureCode.TURN_DEADLINE)))
+                self._post(TURN, TimeOut(Failure(FailureCode.TURN_DEADLINE, "")))
             case Fault.PAUSE:
-                self._post(TURN, Mail(SUPERVISOR, "Pause"))
+                self._post(TURN, Pause())
             case _:
-                self.lost |= not self.record.sealed
-                self._die(fault.victim, bounds)
+                self._end(fault.victim, told=_PARENTS[fault.victim])
 
-    def _interrupt(self) -> None:
-        record = self.record.unpack(self.generated)
-        if not record.interrupt("interrupted"):
+    # The runtime: mailboxes, runs, ends.
+
+    def _set(self, actor: str, **changes: Any) -> None:
+        setattr(self, actor, getattr(self, actor)._replace(**changes))
+
+    def _post(self, to: str, mail: Any, sender: str = "") -> None:
+        box: Box | None = getattr(self, to)
+        if box is None:
             return
-        self.interrupted_at = record.seq
-        self._put(record)
-        self.pulling = False
-        self.generated += self.parts
-        self.parts = ""
-        if self.known:
-            self._post(TURN, Mail(CONNECTION, "Interrupt"))
-        elif self.phase is Phase.QUEUED:
-            self._feed(Input.INTERRUPT)
+        entry = (type(mail), sender, mail)
+        for place, other in enumerate(box.control):
+            if other[:2] == entry[:2]:
+                self._set(to, control=(*box.control[:place], entry, *box.control[place + 1 :]))
+                return
+        self._set(to, control=(*box.control, entry))
 
-    def _control(self, actor: str, kind: str, bounds: Bounds) -> None:
-        place = BOXES.index(actor)
-        box = self.boxes[place]
-        mail = next(mail for mail in box if mail.kind == kind)
-        self._set_box(actor, tuple(other for other in box if other is not mail))
-        if kind == "StopNow":
-            self._die(actor, bounds)
-        elif actor == CONNECTION:
-            self._connection(kind)
+    def _offer(self, to: str, mail: Any, sender: str = "") -> bool:
+        box: Box | None = getattr(self, to)
+        if box is None:
+            return False
+        if len(box.data) >= self.bounds.capacity:
+            if sender:
+                self._set(to, refused=box.refused | {sender})
+            return False
+        self._set(to, data=(*box.data, mail))
+        return True
+
+    def _take_data(self, actor: str) -> Any:
+        """The oldest data, or None; texts at the head of the line are taken as one."""
+        data = getattr(self, actor).data
+        texts = list(takewhile(lambda mail: isinstance(mail, str), data))
+        if data:
+            self._set(actor, data=data[len(texts) or 1 :])
+        return "".join(texts) or (data[0] if data else None)
+
+    def _run(self, actor: str) -> None:
+        while (box := getattr(self, actor)) is not None and box.control:
+            (_type, sender, mail), *rest = box.control
+            self._set(actor, control=tuple(rest))
+            _CONTROL[actor](self, mail, sender)
+        if box is not None and not box.paused and actor in _DATA:
+            _DATA[actor](self)
+            box = getattr(self, actor)
+        if box is not None and box.refused and 2 * len(box.data) <= self.bounds.capacity:
+            self._set(actor, refused=frozenset())
+            self._tell_of_room(actor, box.refused)
+
+    def _tell_of_room(self, actor: str, refused: frozenset[str]) -> None:
+        for sender in refused - {TASK}:
+            self._post(sender, Room(), actor)
+        if TASK in refused and self.task is Task.WAITING:
+            self.task = Task.WOKEN
+
+    def _end(self, actor: str, told: str = "") -> None:
+        """An actor ends: it failed or was killed, which its parent is told, or its parent stops it."""
+        box: Box | None = getattr(self, actor)
+        if box is None:
+            return
+        setattr(self, actor, None)
+        if actor == CONNECTION:
+            self._end(TURN)
+            self.replaced = False
+            if self.answer == "waits":
+                self.answer = "died"
         elif actor == TURN:
-            self._turn(mail, bounds)
-        elif actor == CHUNKER:
-            self._chunker_room(bounds)
-            self._rest(CHUNKER, bounds)
-        else:
-            self._producer(mail, bounds)
+            self._stop_children()
+        elif actor == PRODUCER:
+            self.over = True
+            self._let_go()
+        self._tell_of_room(actor, box.refused)
+        if told:
+            self._post(told, Gone(), actor)
 
-    def _connection(self, kind: str) -> None:
-        if kind == "EndTaken":
-            if self.known:
-                self._post(TURN, Mail(CONNECTION, "EndTaken"))
+    # The Connection.
+
+    def _launch(self) -> None:
+        self.turn = Box()
+        self.knows_turn = True
+        self._feed(Input.START)
+
+    def _connection(self, mail: Any, sender: str) -> None:
+        match mail:
+            case EndTaken() if sender == BEFORE:
+                if self.status is TurnStatus.PENDING:
+                    self._launch()
+            case EndTaken():
+                self._post(TURN, mail)
+            case Gone():
+                self.knows_turn = False
+                self._seal(FailureCode.ACTOR_FAILED)
+                self._check_settled()
+            case Settled():
+                self._check_settled()
+
+    def _interrupt_turn(self) -> None:
+        if not self._take_data(CONNECTION):
             return
-        self.known = False
-        if not self.record.status.finished:
-            if not self.record.sealed:
-                self.reported = _failure(FailureCode.ACTOR_FAILED)  # what the Turn knew died with it
-            self._seal(_failure(FailureCode.ACTOR_FAILED))
+        if self.status.finished:
+            self.answer = "False"
+            return
+        self.cut_at = len(self.events)
+        self.sealed, self.awaits_room = True, False
+        self.outbox = (Mark.END,) if self.events else (Mark.START, Mark.END)
+        self._finish(TurnStatus.INTERRUPTED)
+        self._post(TURN, Interrupt())
+        self._check_settled()
+
+    def _check_settled(self) -> None:
+        settled = not self.knows_turn and self.task is not Task.CANCELLED
+        if settled and self.answer == "waits" and self.status is TurnStatus.INTERRUPTED:
+            self.answer = "True"
+
+    def _replace_connection(self) -> None:
+        self.replaced = True
+        self.knows_turn = False
+        self.connection = Box()
+        if not self.status.finished:
+            self._seal(FailureCode.ACTOR_FAILED)
 
     # The Turn.
 
-    def _turn(self, mail: Mail, bounds: Bounds) -> None:
-        match mail.kind:
-            case "AgentDone":
-                self.agent_done = True
-                self._report(mail.failure)
-                self._feed(Input.AGENT_DONE, mail.failure, bounds)
-            case "FlushAck":
-                self.final_taken |= mail.final
-                self._feed(Input.FINAL_FLUSH_TAKEN if mail.final else Input.PART_FLUSH_TAKEN, None, bounds)
-            case "TimeOut":
-                if not self.agent_done and not self.final_taken:
-                    self._report(mail.failure)
-                self._feed(Input.TIME_OUT, mail.failure, bounds)
-            case "Interrupt":
-                self._feed(Input.INTERRUPT, None, bounds)
-            case "EndPlaced":
-                self._feed(Input.END_PLACED, None, bounds)
-            case "EndTaken":
-                self._feed(Input.END_TAKEN, None, bounds)
-            case "Pause":
+    def _turn(self, mail: Any, sender: str) -> None:
+        match mail:
+            case Pause():
                 if self.phase is Phase.STREAMING:
-                    self._post(PRODUCER, Mail(TURN, "Pause"))
-            case "Room":
+                    self._post(PRODUCER, mail)
+            case Room():
                 if self.phase is Phase.ENDING:
-                    self._send_end(bounds)
-            case gone:
-                child = gone.removeprefix("gone ")
-                self.children = tuple(other for other in self.children if other != child)
-                failure = _failure(FailureCode.ACTOR_FAILED)
-                self._report(failure)
-                self._feed(Input.CHILD_DIED, failure, bounds)
+                    self._send_end()
+            case FlushAck():
+                self._feed(Input.FINAL_FLUSH_TAKEN if mail.final else Input.PART_FLUSH_TAKEN)
+            case Gone():
+                self.children = tuple(child for child in self.children if child != sender)
+                self._feed(Input.CHILD_DIED, FailureCode.ACTOR_FAILED)
+            case AgentDone() | TimeOut():
+                self._feed(_INPUTS[type(mail)], mail.failure.code if mail.failure else None)
+            case _:
+                self._feed(_INPUTS[type(mail)])
 
-    def _report(self, failure: Failure | None) -> None:
-        if self.reported is None and not self.record.sealed:
-            self.reported = failure
-
-    def _feed(self, event: Input, failure: Failure | None = None, bounds: Bounds | None = None) -> None:
-        machine = TurnMachine(self.phase, self.failure)
-        effects = machine.feed(event, failure)
-        self.phase, self.failure = machine.phase, machine.failure
+    def _feed(self, event: Input, code: FailureCode | None = None) -> None:
+        machine = TurnMachine(self.phase, _failure(self.reported))
+        effects = machine.feed(event, _failure(code))
+        self.phase = machine.phase
+        self.reported = machine.failure.code if machine.failure else None
         for effect in effects:
-            match effect:
-                case Effect.START_CHILDREN:
-                    self._start_children()
-                case Effect.STOP_AGENT:
-                    self._post(PRODUCER, Mail(TURN, "StopAgent", failure=self.failure))
-                case Effect.SEND_END:
-                    assert bounds is not None
-                    self._send_end(bounds)
-                case Effect.SEAL:
-                    self._seal(self.failure)
-                case Effect.STOP_CHILDREN:
-                    self._stop_children()
-        if self.phase is Phase.OVER and not self.children and TURN in self.alive:
-            self._end_turn()
+            _EFFECTS[effect](self)
+        if self.phase is Phase.OVER and not self.children:
+            self._end(TURN, told=CONNECTION)
 
     def _start_children(self) -> None:
-        record = self.record.unpack("")
-        record.begin()
-        self._put(record)
+        self.status, self.outbox = TurnStatus.PROCESSING, (Mark.START,)
         self.children = CHILDREN
-        self.alive |= set(CHILDREN)
-        self.asking = self.pulling = True
+        self.producer = self.chunker = self.emitter = Box()
+        self.task, self.pulling = Task.READY, True
 
-    def _send_end(self, bounds: Bounds) -> None:
-        self._offer_chunk(End(self.failure), TURN, bounds)
+    def _stop_agent(self) -> None:
+        self._post(PRODUCER, StopAgent(_failure(self.reported)))  # type: ignore[arg-type]  # there is one
+
+    def _send_end(self) -> None:
+        self._offer(EMITTER, End(_failure(self.reported)), TURN)
+
+    def _seal_as_reported(self) -> None:
+        self._seal(self.reported)
 
     def _stop_children(self) -> None:
-        for child in self.children:
-            self._post(child, Mail(TURN, "StopNow"))
-
-    def _end_turn(self) -> None:
-        self.alive -= {TURN}
-        self._set_box(TURN, ())
-        self._stop_children()
-        self.children = ()
-        self._post(CONNECTION, Mail(TURN, "gone turn"))
+        children, self.children = self.children, ()
+        for child in reversed(children):
+            self._end(child)
 
     # The agent and the Producer.
 
-    def _agent(self, bounds: Bounds) -> None:
-        if self.position == len(bounds.stream):
-            self._done(None, bounds)
+    def _agent(self) -> None:
+        if self.given == len(self.bounds.stream):
+            self.task = Task.NONE
+            self._done(None)
             return
-        item = bounds.stream[self.position]
-        self.position += 1
-        if item is TOOL:
-            self.asking = self.pulling = False
-            gathered = (self._gathered(),) if self.parts else ()
-            self.sending = (*gathered, Flush(0, final=False), TOOL)
-            self._send_on(bounds)
-            return
-        self.parts += item
-        if OneBehind.attention.search(item):
-            self.asking = self.pulling = False
-            self.sending = (self._gathered(),)
-            self._send_on(bounds)
+        item = self.bounds.stream[self.given]
+        self.given += 1
+        if isinstance(item, Mark):
+            self.sending = (*self._take_gathered(), Flush(0, final=False), item)
+        else:
+            self.gathered += item
+            if not Sentences.attention.search(item):
+                self.pulling = True
+                return
+            self.sending = self._take_gathered()
+        self.pulling = False
+        self._send_on()
 
-    def _send_on(self, bounds: Bounds) -> None:
-        """The task: send what waits for room, then ask the agent again."""
+    def _task(self) -> None:
+        box = self.chunker
+        if self.task is Task.CANCELLED:
+            self.task, self.sending = Task.NONE, ()
+            self._post(CONNECTION, Settled(""))
+        elif self.task is Task.WOKEN and box is not None and len(box.data) >= self.bounds.capacity:
+            self._wait_for_room()  # somebody else was faster
+        else:
+            self._send_on()
+
+    def _send_on(self) -> None:
         while self.sending:
-            if CHUNKER not in self.alive:
-                self._done(None, bounds)
+            mail, *rest = self.sending
+            if not (self._send_kept() and self._offer(CHUNKER, mail)):
+                self._wait_for_room()
                 return
-            if not self._offer_token(self.sending[0], TASK, bounds):
+            self.sending = tuple(rest)
+            if mail is TOOL:
+                self.task = Task.READY  # it lets others go on before it asks again
                 return
-            self.sending = self.sending[1:]
-        self.asking = self.pulling = True
+        self.task, self.pulling = Task.ASKING, True
 
-    def _gathered(self) -> str:
-        text, self.parts = self.parts, ""
-        self.generated += text
-        return text
+    def _wait_for_room(self) -> None:
+        if self.chunker is None:
+            self.task = Task.NONE
+            self._done(None)
+        else:
+            self.task = Task.WAITING
+            self._set(CHUNKER, refused=self.chunker.refused | {TASK})
 
-    def _producer(self, mail: Mail, bounds: Bounds) -> None:
-        match mail.kind:
-            case "StopAgent":
-                self._done(mail.failure, bounds)
-            case "Pause":
+    def _producer(self, mail: Any, _sender: str) -> None:
+        match mail:
+            case StopAgent():
+                self._done(mail.failure.code)
+                self._let_go()
+            case Pause():
                 if not self.over:
-                    self._flush(bounds, final=False)
-            case "Room":
-                unsent, self.unsent = self.unsent, None
-                for item in unsent or ():
-                    self._offer_or_keep(item, bounds)
+                    self._flush(final=False)
+            case Room():
+                self._send_kept()
 
-    def _done(self, failure: Failure | None, bounds: Bounds) -> None:
+    def _let_go(self) -> None:
+        if self.task is not Task.NONE:
+            self.task = Task.CANCELLED
+
+    def _done(self, code: FailureCode | None) -> None:
         if self.over:
             return
         self.over = True
-        in_hand = self.sending[:1]
-        self.asking = self.pulling = False
+        self.pulling = False
+        self.kept += self.sending[:1]
         self.sending = ()
-        for item in in_hand:
-            self._offer_or_keep(item, bounds)
-        self._flush(bounds, final=True)
-        self._post(TURN, Mail(PRODUCER, "AgentDone", failure=failure))
+        self._flush(final=True)
+        self._post(TURN, AgentDone(_failure(code)))
 
-    def _flush(self, bounds: Bounds, *, final: bool) -> None:
-        if self.parts:
-            self._offer_or_keep(self._gathered(), bounds)
-        self._offer_or_keep(Flush(0, final), bounds)
+    def _flush(self, *, final: bool) -> None:
+        self.kept += (*self._take_gathered(), Flush(0, final))
+        self._send_kept()
 
-    def _offer_or_keep(self, item: Any, bounds: Bounds) -> None:
-        if self.unsent is None and self._offer_token(item, PRODUCER, bounds):
-            return
-        self.unsent = (*(self.unsent or ()), item)
-
-    def _offer_token(self, item: Any, sender: str, bounds: Bounds) -> bool:
-        if CHUNKER not in self.alive:
-            return False
-        if len(self.tokens) >= bounds.capacity:
-            if sender not in self.tokens_refused:
-                self.tokens_refused = (*self.tokens_refused, sender)
-            return False
-        self.tokens = (*self.tokens, item)
+    def _send_kept(self) -> bool:
+        while self.kept:
+            if not self._offer(CHUNKER, self.kept[0], PRODUCER):
+                return False
+            self.kept = self.kept[1:]
         return True
 
-    # The Chunker and the Emitter.
+    def _take_gathered(self) -> tuple[str, ...]:
+        text, self.gathered = self.gathered, ""
+        self.generated += text
+        return (text,) if text else ()
 
-    def _data(self, actor: str, bounds: Bounds) -> None:
-        if actor == CHUNKER:
-            self._chunk(bounds)
-        else:
-            self._emit()
-        self._rest(actor, bounds)
+    # The Chunker.
 
-    def _chunk(self, bounds: Bounds) -> None:
-        item, *rest = self.tokens
-        self.tokens = tuple(rest)
-        pipeline = OneBehind(self.held, self.fed)
-        if item is TOOL:
-            self._send_chunks((item,), bounds)
-        elif isinstance(item, Flush):
-            chunks = pipeline.flush(item.final)
-            self.held = pipeline.held
-            self._send_chunks((*chunks, Mail(CHUNKER, "FlushAck", final=item.final)), bounds)
-        else:
-            chunks = pipeline.feed(item)
-            self.held, self.fed = pipeline.held, pipeline.fed
-            self._send_chunks(chunks, bounds)
+    def _chunk(self) -> None:
+        while self.chunker is not None and self.chunker.data and not self.chunker.paused:
+            pipeline = Sentences(self.held, self.start)
+            out: Sequence[Any]
+            match mail := self._take_data(CHUNKER):
+                case str():
+                    out = pipeline.feed(mail)
+                case Flush():
+                    out = (*pipeline.flush(mail.final), FlushAck(0, mail.final, 0))
+                case _:
+                    out = (mail,)
+            self.held, self.start = pipeline.held, pipeline.start
+            self._send_chunks(out)
 
-    def _chunker_room(self, bounds: Bounds) -> None:
-        unsent, self.chunker_unsent = self.chunker_unsent, None
+    def _chunker(self, _room: Room, _sender: str) -> None:
+        unsent, self.unsent = self.unsent, ()
         if unsent:
-            self._send_chunks(unsent, bounds)
+            self._set(CHUNKER, paused=False)
+            self._send_chunks(unsent)
 
-    def _send_chunks(self, items: Iterable[Any], bounds: Bounds) -> None:
-        waiting = list(items)
-        while waiting:
-            if isinstance(waiting[0], Mail):
-                self._post(TURN, waiting[0])
-            elif not self._offer_chunk(waiting[0], CHUNKER, bounds):
-                self.chunker_unsent = tuple(waiting)
+    def _send_chunks(self, out: Sequence[Any]) -> None:
+        for sent, item in enumerate(out):
+            if isinstance(item, FlushAck):
+                self._post(TURN, item, CHUNKER)
+            elif not self._offer(EMITTER, item, CHUNKER):
+                self.unsent = tuple(out[sent:])
+                self._set(CHUNKER, paused=True)
                 return
-            del waiting[0]
 
-    def _offer_chunk(self, item: Any, sender: str, bounds: Bounds) -> bool:
-        if EMITTER not in self.alive:
-            return False
-        if len(self.chunks) >= bounds.capacity:
-            if sender not in self.chunks_refused:
-                self.chunks_refused = (*self.chunks_refused, sender)
-            return False
-        self.chunks = (*self.chunks, item)
-        return True
+    # The Emitter and the outbox.
 
     def _emit(self) -> None:
-        record = self.record.unpack(self.generated)
-        record.on_room = _nothing if self.record.wants_room else None
-        if record.has_room(_nothing):
-            item, *rest = self.chunks
-            self.chunks = tuple(rest)
-            if isinstance(item, End):
-                record.seal(item.failure)
-                self._post(TURN, Mail(EMITTER, "EndPlaced"))
-            else:
-                record.place(_tool_call() if item is TOOL else item)
-            self.emitter_paused = not record.has_room(_nothing)
-        else:
-            self.emitter_paused = True
-        self._put(record)
+        while self._has_room():
+            match mail := self._take_data(EMITTER):
+                case None:
+                    return
+                case End():
+                    self._seal(mail.failure.code if mail.failure else None)
+                    self._post(TURN, EndPlaced(), EMITTER)
+                case _ if not self.sealed:
+                    self.outbox += (mail,)
+        self._set(EMITTER, paused=True)
 
-    # The reader.
+    def _has_room(self) -> bool:
+        if len(self.outbox) < self.bounds.outbox or self.sealed:
+            return True
+        self.awaits_room = True
+        return False
+
+    def _seal(self, code: FailureCode | None) -> None:
+        if self.sealed:
+            return
+        self.sealed = True
+        self.failure = code
+        self.outbox += (Mark.ERROR, Mark.END) if code else (Mark.END,)
 
     def _take(self) -> None:
-        record = self.record.unpack(self.generated)
-        if self.record.wants_room:
-            record.on_room = self._resume_emitter
-        if self.record.end_taken:
-            raise AssertionError("something to take behind the end")
-        reader = record.open(None)
-        event = record.take(reader)
-        assert event is not None
-        self.handed = (*self.handed, Event.of(event))
-        self._put(record)
-        if record.end_taken:
-            if not self.record.status.finished:
-                raise AssertionError("the end was handed over and the turn goes on")
-            self._post(CONNECTION, Mail("reader", "EndTaken"))
-
-    def _resume_emitter(self) -> None:
-        self.emitter_paused = False
-
-    def _seal(self, failure: Failure | None) -> None:
-        record = self.record.unpack(self.generated)
-        record.on_room = _nothing if self.record.wants_room else None
-        record.seal(failure)
-        self._put(record)
-
-    def _put(self, record: TurnRecord) -> None:
-        finished = self.record.status.finished
-        self.record = RecordState.pack(record)
-        if record.status.finished and not finished:
-            self.pulling = False
-            self.generated += self.parts
-            self.parts = ""
-
-    # The runtime.
-
-    def _post(self, to: str, mail: Mail) -> None:
-        if to not in self.alive:
-            return
-        box = self.boxes[BOXES.index(to)]
-        for place, other in enumerate(box):
-            if other[:2] == mail[:2]:
-                self._set_box(to, (*box[:place], mail, *box[place + 1 :]))
-                return
-        self._set_box(to, (*box, mail))
-
-    def _set_box(self, actor: str, box: tuple[Mail, ...]) -> None:
-        place = BOXES.index(actor)
-        self.boxes = (*self.boxes[:place], box, *self.boxes[place + 1 :])
-
-    def _rest(self, actor: str, bounds: Bounds) -> None:
-        """After its run: a mailbox that has room again says so to whom it refused."""
-        lane = self.tokens if actor == CHUNKER else self.chunks
-        if len(lane) * 2 <= bounds.capacity:
-            self._tell_of_room(actor, bounds)
-
-    def _tell_of_room(self, actor: str, bounds: Bounds) -> None:
-        if actor == CHUNKER:
-            refused, self.tokens_refused = self.tokens_refused, ()
+        item, *rest = self.outbox
+        self.outbox = tuple(rest)
+        if isinstance(item, SpeechChunk):
+            self.delivered = item.end
+            event = Event("tts_ready_chunk", item.text)
+        elif item is Mark.ERROR:
+            event = Event(item.value, reason=str(self.failure))
+        elif item is Mark.END:
+            if not self.status.finished:
+                self._finish(TurnStatus.FAILED if self.failure else TurnStatus.COMPLETED)
+            interrupted = self.status is TurnStatus.INTERRUPTED
+            reason = "interrupted" if interrupted else str(self.failure or "completed")
+            event = Event(item.value, self.generated[: self.delivered], str(self.status), reason)
+            self._post(CONNECTION, EndTaken(""))
         else:
-            refused, self.chunks_refused = self.chunks_refused, ()
-        for sender in refused:
-            if sender != TASK:
-                self._post(sender, Mail(actor, "Room"))
-        if TASK in refused and self.sending:
-            self._send_on(bounds)
+            event = Event(item.value)
+        self.events += (event,)
+        if self.awaits_room and 2 * len(rest) <= self.bounds.outbox:
+            self.awaits_room = False
+            if self.emitter is not None:
+                self._set(EMITTER, paused=False)
 
-    def _die(self, actor: str, bounds: Bounds) -> None:
-        """An actor is gone: killed, or stopped by its parent."""
-        if actor == TURN:
-            self._end_turn()
-            return
-        self.alive -= {actor}
-        self._set_box(actor, ())
-        if actor == PRODUCER:
-            self.over = True
-            self.asking = False
-            self.sending = ()
-        elif actor == CHUNKER:
-            self.tokens = ()
-            self._tell_of_room(actor, bounds)
-        else:
-            self.chunks = ()
-            self._tell_of_room(actor, bounds)
-        self._post(TURN, Mail(actor, f"gone {actor}"))
+    def _finish(self, status: TurnStatus) -> None:
+        self.status = status
+        self.pulling = False
+        self._take_gathered()
+
+    def _end_before(self) -> None:
+        self.waits = False
+        self._post(CONNECTION, EndTaken(""), BEFORE)
 
 
-def _nothing() -> None:
-    """Stand in for a callback: that it is there is what counts."""
+def _rings(box: Box | None) -> bool:
+    return box is not None and bool(box.control or (box.data and not box.paused))
 
 
-_values = attrgetter(*(field.name for field in fields(World)))
+def _failure(code: FailureCode | None) -> Failure | None:
+    return Failure(code, "") if code else None
+
+
+_values = attrgetter(*(field.name for field in fields(World) if field.name != "bounds"))
+
+_INPUTS = {
+    AgentDone: Input.AGENT_DONE,
+    TimeOut: Input.TIME_OUT,
+    Interrupt: Input.INTERRUPT,
+    EndPlaced: Input.END_PLACED,
+    EndTaken: Input.END_TAKEN,
+}
+_EFFECTS: dict[Effect, Callable[[World], None]] = {
+    Effect.START_CHILDREN: World._start_children,
+    Effect.STOP_AGENT: World._stop_agent,
+    Effect.SEND_END: World._send_end,
+    Effect.SEAL: World._seal_as_reported,
+    Effect.STOP_CHILDREN: World._stop_children,
+}
+_PARENTS = {CONNECTION: "", TURN: CONNECTION, PRODUCER: TURN, CHUNKER: TURN, EMITTER: TURN}
+_CONTROL: dict[str, Callable[[World, Any, str], None]] = {
+    CONNECTION: World._connection,
+    TURN: World._turn,
+    PRODUCER: World._producer,
+    CHUNKER: World._chunker,
+}
+_DATA: dict[str, Callable[[World], None]] = {
+    CONNECTION: World._interrupt_turn,
+    CHUNKER: World._chunk,
+    EMITTER: World._emit,
+}
+_STEPS: dict[str, Callable[[World], None]] = {
+    **{actor: partial(World._run, actor=actor) for actor in ACTORS},
+    TASK: World._task,
+    SUPERVISOR: World._replace_connection,
+    READER: World._take,
+    AGENT: World._agent,
+    BEFORE: World._end_before,
+}

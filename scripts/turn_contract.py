@@ -1,0 +1,124 @@
+"""What the contract says of a turn in the model, checked without a look at the machine's table.
+
+Each function says in words what is wrong; nothing is wrong where there are none. Order, one way and interrupts
+(points 1, 7 and 4) are checked in full; no loss and bounds (2 and 3) as far as a model with one rule of speech
+can.
+"""
+
+from __future__ import annotations
+
+from turn_bounds import Bounds, Fault, Mark
+from turn_model import AGENT, BEFORE, CONNECTION, READER, TURN, Event, Task, World
+
+from protocol.errors import FailureCode
+from protocol.turn import TurnStatus
+
+__all__ = ["wrong_at_rest", "wrong_events", "wrong_step"]
+
+_RANK = {TurnStatus.PENDING: 0, TurnStatus.PROCESSING: 1}
+_LAST = 2
+"""The rank of every other status."""
+_BEHIND_CHUNKS = 2
+"""The error and `stream_end` do not wait for room in the outbox."""
+_OUTSIDE = frozenset({READER, AGENT, BEFORE})
+"""Who owes nobody anything."""
+_CODES = {
+    Fault.AGENT_RAISES: FailureCode.AGENT_FAILED,
+    Fault.STALL: FailureCode.AGENT_STALLED,
+    Fault.DEADLINE: FailureCode.TURN_DEADLINE,
+    **{fault: FailureCode.ACTOR_FAILED for fault in Fault if fault.victim},
+}
+"""What a turn may fail with after each fault."""
+
+
+def wrong_at_rest(world: World, steps: list[str]) -> str:
+    """Look at a state in which no actor has anything to do: interrupts are through, and what is over is gone."""
+    if not _OUTSIDE.issuperset(steps):
+        return ""
+    interrupted = world.status is TurnStatus.INTERRUPTED
+    if not steps and (not world.events or world.events[-1].type != Mark.END.value):
+        return "stuck: nothing can happen any more, and no reader was handed the end"
+    if world.sealed:
+        # Until somebody has read its end, the Turn itself stays; what it needed to get there does not.
+        stay = (CONNECTION,) if interrupted or not steps else (CONNECTION, TURN)
+        left = [actor for actor in world.alive if actor not in stay]
+        if world.task is not Task.NONE:
+            left.append("the agent's task")
+        if left:
+            return f"the turn is over and {', '.join(left)} still there"
+    if not steps or interrupted:
+        if world.answer not in ("", "died", str(interrupted)):
+            return f"the turn was {world.status}, and the answer to who interrupted it: {world.answer}"
+    return ""
+
+
+def wrong_step(before: World, after: World) -> str:
+    """Look at one step: status, bounds, and the event that it handed over."""
+    was, now = before.status, after.status
+    if was is not now and _RANK.get(now, _LAST) <= _RANK.get(was, _LAST):
+        return f"the status went from {was} to {now}"
+    bounds = after.bounds
+    if any(len(box.data) > bounds.capacity for box in (after.chunker, after.emitter) if box is not None):
+        return "a token lane is over its capacity"
+    if len(after.outbox) > bounds.outbox + _BEHIND_CHUNKS:
+        return "the outbox is over its capacity"
+    return _wrong_event(after, after.events) if len(after.events) > len(before.events) else ""
+
+
+def wrong_events(world: World) -> str:
+    """Look at all events that were handed over; beside them, of the world only what was done to it counts."""
+    for place in range(len(world.events)):
+        if what := _wrong_event(world, world.events[: place + 1]):
+            return what
+    return ""
+
+
+def _wrong_event(world: World, events: tuple[Event, ...]) -> str:
+    *earlier, event = events
+    last = earlier[-1].type if earlier else ""
+    if (event.type == "stream_start") != (not earlier):
+        return f"event {len(earlier)} is {event.type}"
+    if last == "stream_end":
+        return f"{event.type} behind stream_end"
+    if last == "error" and event.type != "stream_end":
+        return f"{event.type} behind error"
+    if event.type == "stream_end":
+        return _wrong_end(world, event, last)
+    if world.cut_at is not None and world.cut_at < len(events) and event.type != "stream_start":
+        return f"{event.type} after the interrupt"
+    heard = _heard(events)
+    return "" if _told(world.bounds).startswith(heard) else f"out of order: {heard!r}"
+
+
+def _wrong_end(world: World, end: Event, last: str) -> str:
+    heard = _heard(world.events)
+    if end.text != heard.replace(_TOOL, ""):
+        return f"the end says that {end.text!r} was delivered, and it was {heard!r}"
+    if (end.status == "interrupted") != (world.cut_at is not None):
+        return f"ended as {end.status}, and was interrupted at {world.cut_at}"
+    if end.status == "interrupted":
+        return ""  # an error may have been handed over before
+    if (end.status == "failed") != (last == "error"):
+        return f"ended as {end.status} behind {last}"
+    if end.status == "completed":
+        wrong = Fault.AGENT_RAISES in world.faults or heard != _told(world.bounds)
+        return f"completed with {heard!r}" if wrong else ""
+    if end.reason not in {_CODES.get(fault) for fault in world.faults}:
+        return f"failed with {end.reason}, for which there was no reason"
+    if end.text != world.generated and not any(fault.victim for fault in world.faults):
+        return f"failed after {world.generated!r}, of which {end.text!r} was delivered"
+    return ""
+
+
+_TOOL = "|"
+
+
+def _heard(events: tuple[Event, ...]) -> str:
+    """All that the reader was given, with its tool calls."""
+    spoken = (event for event in events if event.type != Mark.END.value)
+    return "".join(_TOOL if event.type == Mark.TOOL.value else event.text for event in spoken)
+
+
+def _told(bounds: Bounds) -> str:
+    """All that the agent gives, with its tool calls."""
+    return "".join(_TOOL if isinstance(item, Mark) else item for item in bounds.stream)
