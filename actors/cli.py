@@ -28,12 +28,14 @@ def main() -> NoReturn:
 
 def _run(arguments: list[str]) -> int:
     try:
-        from actors.speak.command import run_command  # noqa: PLC0415 - needs the extra
+        from actors.gateway.command import add_commands  # noqa: PLC0415 - needs the extra
+        from actors.speak.command import app, run_command  # noqa: PLC0415 - needs the extra
     except ModuleNotFoundError as missing:
         if missing.name not in {"typer", "rich"}:
             raise
         print(f"antiphon: {MissingExtraError('cli', missing.name)}", file=sys.stderr)
         return ExitCode.BAD_INPUT
+    add_commands(app)
     return run_command(arguments)
 
 

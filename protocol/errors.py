@@ -18,11 +18,13 @@ __all__ = [
     "BadAckError",
     "BadAgentEventError",
     "BadArgumentError",
+    "BadCommandError",
     "BadSettingsError",
     "BlockingCallError",
     "ConnectionExistsError",
     "ConnectionGoneError",
     "FailureCode",
+    "GatewayCode",
     "MailboxFullError",
     "MissingExtraError",
     "ReaderBusyError",
@@ -55,6 +57,67 @@ class FailureCode(StrEnum):
     """An actor of the turn failed or was killed."""
 
 
+class GatewayCode(StrEnum):
+    """What the gateway tells a client: the `code` of its errors, and the reason of a close."""
+
+    BAD_JSON = "bad_json"
+    """A message that is no JSON."""
+    UNKNOWN_TYPE = "unknown_type"
+    """A `type` that no command has."""
+    BAD_MESSAGE = "bad_message"
+    """A field that is missing, wrong or unknown; `field` names it. Also a message that is no text."""
+    TOO_MANY_ERRORS = "too_many_errors"
+    """So many messages in a row were none that the socket closes."""
+    MESSAGE_TOO_BIG = "message_too_big"
+    """A message beyond the limit."""
+    TEXT_TOO_LONG = "text_too_long"
+    """A `content` beyond the limit."""
+    METADATA_TOO_BIG = "metadata_too_big"
+    """A `metadata` beyond the limit."""
+    NOT_AUTHORIZED = "not_authorized"
+    """A command before `authorize`."""
+    ALREADY_AUTHORIZED = "already_authorized"
+    """`authorize` or `resume` on a socket that has its connection."""
+    AUTHORIZE_REFUSED = "authorize_refused"
+    """The authenticator does not know the token."""
+    AUTHORIZE_TIMEOUT = "authorize_timeout"
+    """No `authorize` in time."""
+    RESUME_REFUSED = "resume_refused"
+    """No such connection, or not with this token: unknown, wrong and used are answered alike."""
+    RESUME_TOO_LATE = "resume_too_late"
+    """The connection was given up; the turn's outcome is told."""
+    REPLAY_GAP = "replay_gap"
+    """The events after `after_seq` are not kept any more, or there are none of that number."""
+    TURN_NOT_FOUND = "turn_not_found"
+    """The connection has no such turn."""
+    TURN_ACTIVE = "turn_active"
+    """A turn speaks, and the gateway is set to refuse another."""
+    BAD_ACK = "bad_ack"
+    """An event was acknowledged that has not been sent."""
+    TOO_MANY_TURNS = "too_many_turns"
+    """More turns a minute than the limit."""
+    TOO_MANY_CONNECTIONS = "too_many_connections"
+    """The limit of the server, of the user, or of sockets that are not authorised."""
+    TOO_MANY_ATTEMPTS = "too_many_attempts"
+    """Too many refused `resume`s from this address in a minute."""
+    CLIENT_STALLED = "client_stalled"
+    """The client did not read, or did not answer, for too long."""
+    IDLE = "idle"
+    """No command for too long."""
+    REPLACED = "replaced"
+    """The connection goes on on another socket."""
+    OBSERVE_REFUSED = "observe_refused"
+    """`observe` is off for this client."""
+    ORIGIN_REFUSED = "origin_refused"
+    """A page of this origin may not talk to the gateway."""
+    HOST_REFUSED = "host_refused"
+    """The request was made to a name that is not the server's."""
+    DRAINING = "draining"
+    """The server is going down and takes nothing new."""
+    INTERNAL = "internal"
+    """The gateway failed; the log says how."""
+
+
 class AntiphonError(Exception):
     """Base class of everything that the package raises on purpose."""
 
@@ -72,6 +135,24 @@ class BadAgentEventError(AntiphonError, ValueError):
     """Something that an agent yielded is no event; the message names types and fields, never contents."""
 
     code = "bad_agent_event"
+
+
+class BadCommandError(AntiphonError, ValueError):
+    """A client's message is no command.
+
+    Args:
+        code: what the client is told.
+        message: a sentence that quotes nothing of what was sent.
+        field: the field that is wrong, where it is one.
+
+    """
+
+    code = "bad_command"
+
+    def __init__(self, code: GatewayCode, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.told = code
+        self.field = field
 
 
 class BadSettingsError(AntiphonError, ValueError):

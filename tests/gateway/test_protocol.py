@@ -1,0 +1,150 @@
+"""The gateway's protocol as data: what is read, what is refused and how, and the documents that describe it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.commands import Command, read_command
+from protocol.errors import BadCommandError, GatewayCode
+from protocol.messages import ServerMessage, read_message
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+COMMANDS: list[dict[str, Any]] = [
+    {"type": "authorize"},
+    {"type": "authorize", "token": "t", "flow": "played"},
+    {"type": "chat_message", "content": "Hi", "session_id": "s", "metadata": {"a": [1, None, {"b": 2.5}]}},
+    {"type": "interrupt_stream"},
+    {"type": "interrupt_stream", "turn_id": "t", "reason": "stop", "playing": {"seq": 3, "chars": 12}},
+    {"type": "chunk_played", "turn_id": "t", "seq": 0},
+    {"type": "resume", "resume_token": "r", "connection_id": "c", "turn_id": "t", "after_seq": -1, "flow": "free"},
+    {"type": "pong"},
+    {"type": "pong", "last_seq": 4, "turn_id": "t"},
+    {"type": "observe"},
+]
+
+WRONG = [
+    ("", GatewayCode.BAD_JSON, None),
+    ('{"type": "pong"', GatewayCode.BAD_JSON, None),
+    ("[" * 100_000, GatewayCode.BAD_JSON, None),
+    ('{"type": "chat_message", "content": "\\ud800"}', GatewayCode.BAD_JSON, None),
+    ("[]", GatewayCode.BAD_MESSAGE, None),
+    ("{}", GatewayCode.BAD_MESSAGE, "type"),
+    ('{"type": "nope"}', GatewayCode.UNKNOWN_TYPE, "type"),
+    ('{"type": 3}', GatewayCode.UNKNOWN_TYPE, "type"),
+    ('{"type": "chat_message"}', GatewayCode.BAD_MESSAGE, "content"),
+    ('{"type": "chat_message", "content": ""}', GatewayCode.BAD_MESSAGE, "content"),
+    ('{"type": "chat_message", "content": 3}', GatewayCode.BAD_MESSAGE, "content"),
+    ('{"type": "chunk_played", "turn_id": "t", "seq": -1}', GatewayCode.BAD_MESSAGE, "seq"),
+    ('{"type": "chunk_played", "turn_id": "t", "seq": true}', GatewayCode.BAD_MESSAGE, "seq"),
+    ('{"type": "chunk_played", "turn_id": "t", "seq": 1e99}', GatewayCode.BAD_MESSAGE, "seq"),
+    ('{"type": "pong", "last_sequence": 1}', GatewayCode.BAD_MESSAGE, "last_sequence"),
+    ('{"type": "interrupt_stream", "playing": {"seq": 1}}', GatewayCode.BAD_MESSAGE, "playing.chars"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: f"{command['type']}-{len(command)}")
+def test_a_command_is_read_as_it_was_written(command: dict[str, Any]) -> None:
+    assert read_command(json.dumps(command)).model_dump(exclude_unset=True) == command
+
+
+def test_every_command_has_a_case_here() -> None:
+    kinds = {model.model_fields["type"].annotation for model in get_args(Command)}
+    assert {command["type"] for command in COMMANDS} == {get_args(kind)[0] for kind in kinds}
+
+
+@pytest.mark.parametrize(("text", "code", "field"), WRONG, ids=[text[:40] for text, _code, _field in WRONG])
+def test_what_is_no_command_is_told_by_code_and_field(text: str, code: GatewayCode, field: str | None) -> None:
+    with pytest.raises(BadCommandError) as caught:
+        read_command(text)
+    assert (caught.value.told, caught.value.field) == (code, field)
+
+
+def test_an_error_never_quotes_what_was_sent() -> None:
+    with pytest.raises(BadCommandError) as caught:
+        read_command('{"type": "chat_message", "content": ["my secret"]}')
+    assert "secret" not in str(caught.value)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda j: st.lists(j) | st.dictionaries(st.text(), j),
+)
+_TYPES = [get_args(model.model_fields["type"].annotation)[0] for model in get_args(Command)]
+_FIELDS = sorted({name for model in get_args(Command) for name in model.model_fields} - {"type"})
+
+
+@given(st.text() | st.builds(json.dumps, _JSON))
+def test_any_text_is_a_command_or_refused(text: str) -> None:
+    assert _command_or_code(text) is not None
+
+
+@given(st.sampled_from(_TYPES), st.dictionaries(st.sampled_from(_FIELDS), _JSON))
+def test_any_fields_are_a_command_or_refused(kind: str, fields: dict[str, Any]) -> None:
+    assert _command_or_code(json.dumps({**fields, "type": kind})) is not None
+
+
+def _command_or_code(text: str) -> Command | GatewayCode:
+    try:
+        return read_command(text)
+    except BadCommandError as refused:
+        return refused.told
+
+
+@pytest.mark.parametrize("model", get_args(ServerMessage), ids=lambda model: model.__name__)
+def test_a_servers_message_has_its_type_in_the_schema(model: Any) -> None:
+    schema = json.loads((DOCS / "protocol.schema.json").read_text(encoding="utf-8"))
+    assert "type" in schema["$defs"][model.__name__]["properties"]
+
+
+def test_an_error_of_the_gateway_and_one_of_a_turn_are_told_apart() -> None:
+    own = read_message({"type": "error", "code": "bad_json", "error": "no JSON"})
+    turns = read_message(
+        {
+            "type": "error",
+            "turn_id": "t",
+            "connection_id": "c",
+            "session_id": "s",
+            "seq": 1,
+            "code": "x",
+            "error": "y",
+        }
+    )
+    assert (type(own).__name__, type(turns).__name__) == ("GatewayError", "ErrorEvent")
+
+
+@pytest.mark.parametrize(
+    ("document", "options"), [("protocol.schema.json", []), ("protocol.asyncapi.json", ["--asyncapi"])]
+)
+def test_the_documents_are_those_of_the_models(document: str, options: list[str]) -> None:
+    """After a change:  antiphon schema > docs/protocol.schema.json  and with --asyncapi the other."""
+    printed = subprocess.run(
+        [sys.executable, "-m", "actors.cli", "schema", *options], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed == (DOCS / document).read_text(encoding="utf-8")
+
+
+def test_every_reference_in_the_documents_leads_somewhere() -> None:
+    for name in ("protocol.schema.json", "protocol.asyncapi.json"):
+        document = json.loads((DOCS / name).read_text(encoding="utf-8"))
+        for reference in _references(document):
+            place = document
+            for step in reference.removeprefix("#/").split("/"):
+                place = place[step]
+
+
+def _references(node: Any) -> list[str]:
+    if isinstance(node, list):
+        return [reference for item in node for reference in _references(item)]
+    if isinstance(node, dict):
+        own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+        return own + [reference for item in node.values() for reference in _references(item)]
+    return []
