@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 __all__ = ["LoopThread", "background_loop"]
@@ -36,8 +37,9 @@ class LoopThread:
             self.loop.close()
 
     def stop(self, timeout: float | None = None) -> None:
-        """End the loop and wait for its thread; tasks that still run are left where they are."""
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        """End the loop and wait for its thread; tasks that still run are left where they are. May be called again."""
+        with contextlib.suppress(RuntimeError):  # it is closed
+            self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(timeout)
 
 

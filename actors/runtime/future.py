@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -124,9 +125,11 @@ class LoopFuture(ThreadingFuture[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         if self._get_hook is not None:
-            # A hook may wait for any number of other futures in its own way: let a thread do that.
-            answer: T = yield from asyncio.to_thread(self.get).__await__()
-            return answer
+            # A hook may wait for any number of other futures in its own way. The thread that does is a daemon of
+            # its own, as one that has nothing to wait for any more can neither starve others nor hold up the exit.
+            answer = LoopFuture[T]()
+            threading.Thread(target=self._ask_hook, args=(answer,), name="antiphon-get-hook", daemon=True).start()
+            return (yield from answer.__await__())
         if self._result is None:
             loop = asyncio.get_running_loop()
             waiter: asyncio.Future[None] = loop.create_future()
@@ -138,12 +141,27 @@ class LoopFuture(ThreadingFuture[T]):
             def answered() -> None:
                 if asyncio._get_running_loop() is loop:
                     wake()
-                elif not loop.is_closed():
-                    loop.call_soon_threadsafe(wake)
+                else:
+                    with contextlib.suppress(RuntimeError):  # closed: nobody waits there any more
+                        loop.call_soon_threadsafe(wake)
 
             self.when_answered(answered)
-            yield from waiter
+            try:
+                yield from waiter
+            finally:
+                self._forget(answered)
         result: T = self.get()
         return result
 
     __iter__ = __await__
+
+    def _ask_hook(self, answer: LoopFuture[T]) -> None:
+        try:
+            answer.set(self.get())
+        except BaseException:  # noqa: BLE001 - it is raised where the answer is awaited
+            answer.set_exception()
+
+    def _forget(self, callback: Callable[[], None]) -> None:
+        with self._condition:
+            if self._callbacks and callback in self._callbacks:
+                self._callbacks.remove(callback)

@@ -81,11 +81,13 @@ class ActorSystem:
         self.registry.pop(actor.actor_urn, None)
         if not self.registry and self._emptied is not None:
             self._emptied.set()
+            self._emptied = None
 
     async def emptied(self) -> None:
         """Wait until no actor lives."""
-        self._emptied = asyncio.Event()
-        if self.registry:
+        while self.registry:
+            if self._emptied is None:
+                self._emptied = asyncio.Event()
             await self._emptied.wait()
 
     def call(self, function: Callable[..., None], *args: Any) -> None:

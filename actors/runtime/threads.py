@@ -8,21 +8,26 @@ stopped by anybody, so it is left behind, and whoever waits for `aclose()` can s
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["ThreadedIterator"]
 
+PATIENCE: Final = 1.0
+"""How many seconds the thread waits for its consumer before it looks whether the consumer's loop was closed."""
+
 
 class ThreadedIterator:
     """An async iterator over a synchronous iterable, for one loop and one consumer.
 
     Args:
-        iterable: is iterated in the thread, from its first item to its last, and closed there.
+        iterable: is iterated in the thread, from its first item to its last, and closed there. It runs in the
+            context (`contextvars`) of whoever asks for the first item.
         read_ahead: how many items the thread may be ahead of the consumer.
         name: of the thread.
 
@@ -38,7 +43,7 @@ class ThreadedIterator:
         self._ended = False
         self._error: BaseException | None = None
         self._loop = asyncio.get_running_loop()
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
         self.thread: threading.Thread | None = None
         """Set by the first read."""
 
@@ -46,13 +51,17 @@ class ThreadedIterator:
         return self
 
     async def __anext__(self) -> Any:
-        if self.thread is None:
-            self.thread = threading.Thread(target=self._read, name=self._name, daemon=True)
+        if self.thread is None and not self._closing:
+            self.thread = threading.Thread(
+                target=contextvars.copy_context().run, args=(self._read,), name=self._name, daemon=True
+            )
             self.thread.start()
-        while not self._items:
-            if self._ended:
-                if self._error is not None:
-                    raise self._error
+        while True:
+            ended = self._ended  # looked at first: the thread may add its last item and end in between
+            if self._items:
+                break
+            if ended:
+                self._raise_error()
                 raise StopAsyncIteration
             await self._wait()
         item = self._items.popleft()
@@ -62,20 +71,38 @@ class ThreadedIterator:
         return item
 
     async def aclose(self) -> None:
-        """Tell the thread to stop after the item it is reading, and wait until it has."""
+        """Tell the thread to stop after the item it is reading, and wait until it has.
+
+        What it had read ahead is dropped. Raises what the iterable raises when it is closed.
+        """
         with self._changed:
             self._closing = True
+            self._items.clear()
+            self._error = None
             self._changed.notify()
-        while self.thread is not None and not self._ended:
+        if self.thread is None:
+            self._ended = True
+            return
+        while not self._ended:
             await self._wait(for_end=True)
+        self._raise_error()
+
+    def _raise_error(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     async def _wait(self, *, for_end: bool = False) -> None:
         waiter: asyncio.Future[None] = self._loop.create_future()
         with self._changed:
             if self._ended or (self._items and not for_end):
                 return
-            self._waiter = waiter
-        await waiter
+            self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            with self._changed:
+                self._waiters.discard(waiter)
 
     # In the thread.
 
@@ -83,9 +110,12 @@ class ThreadedIterator:
         try:
             iterator = iter(self._iterable)
             try:
-                for item in iterator:
-                    if not self._pass_on(item):
+                while self._may_read_on():
+                    try:
+                        item = next(iterator)
+                    except StopIteration:
                         break
+                    self._pass_on(item)
             finally:
                 close = getattr(iterator, "close", None)
                 if close is not None:
@@ -96,24 +126,27 @@ class ThreadedIterator:
             self._ended = True
             self._wake()
 
-    def _pass_on(self, item: Any) -> bool:
+    def _may_read_on(self) -> bool:
+        """Wait for the consumer as long as it is far behind; False if it has gone."""
         with self._changed:
             while len(self._items) >= self._read_ahead and not self._closing:
-                self._changed.wait()
-            if self._closing:
-                return False
-            self._items.append(item)
-            self._wake()
-            return True
+                if not self._changed.wait(PATIENCE) and self._loop.is_closed():
+                    self._closing = True
+            return not self._closing
+
+    def _pass_on(self, item: Any) -> None:
+        with self._changed:
+            if not self._closing:
+                self._items.append(item)
+                self._wake()
 
     def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is None:
-            return
-        try:
-            self._loop.call_soon_threadsafe(_set, waiter)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            self._closing = True
+        while self._waiters:
+            waiter = self._waiters.pop()
+            try:
+                self._loop.call_soon_threadsafe(_set, waiter)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                self._closing = True
 
 
 def _set(waiter: asyncio.Future[None]) -> None:

@@ -43,14 +43,18 @@ class LoopWatchdog:
                 self._loop.call_soon_threadsafe(self._sign.set)
             except RuntimeError:  # the loop is closed
                 return
-            if not self._sign.wait(self._seconds):
-                self._report()
-                self._sign.wait()
+            reported = False
+            while not self._sign.wait(self._seconds) and not self._stopping.is_set():
+                if self._loop.is_closed():
+                    return
+                reported = reported or self._report()
             self._stopping.wait(self._seconds)
 
-    def _report(self) -> None:
+    def _report(self) -> bool:
+        """Log where the loop is; False if it is not running at all, which is nobody's fault."""
         frame = sys._current_frames().get(self._ident)
-        stack = "".join(traceback.format_stack(frame)) if frame is not None else "(no stack)\n"
         if not self._loop.is_running():
-            return
+            return False
+        stack = "".join(traceback.format_stack(frame)) if frame is not None else "(no stack)\n"
         logger.warning("the event loop has been blocked for %.1f s:\n%s", self._seconds, stack)
+        return True

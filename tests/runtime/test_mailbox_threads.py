@@ -248,7 +248,8 @@ def test_all_can_be_stopped_after_their_loop_was_closed() -> None:
 
 
 @pytest.mark.timeout(20)
-def test_a_thread_that_waits_for_room_is_let_go_when_the_loop_is_closed() -> None:
+def test_a_thread_that_waits_for_room_is_let_go_when_the_loop_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.runtime.mailbox.PATIENCE", 0.1)
     loop_thread = LoopThread("soon gone")
 
     async def start() -> Any:
