@@ -152,7 +152,7 @@ class Producer(EngineActor):
         """Send what the Chunker had no room for, before anything that came after it; whether all of it went."""
         unsent = self._unsent
         while unsent:
-            if not self._lane.offer(unsent[0], self.actor_inbox):
+            if not self._chunker.deliver(unsent[0], self.actor_inbox):
                 return False
             unsent.popleft()
         self._unsent = None
@@ -271,7 +271,7 @@ class Producer(EngineActor):
 
     async def _wait_for_room(self, mail: Any) -> None:
         self._in_hand = mail
-        while not self._over and not (self._send_unsent() and self._lane.offer(mail)):
+        while not self._over and not (self._send_unsent() and self._chunker.deliver(mail)):
             if self._lane.closed:
                 raise _End  # the Chunker is gone, and with it this turn
             await self._lane.room()

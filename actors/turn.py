@@ -135,7 +135,7 @@ class Turn(EngineActor):
     def _send_end(self) -> None:
         # In line with the chunks, not before them as control would be; a full Emitter makes it wait.
         assert self._emitter is not None
-        self._emitter.actor_inbox.offer(End(self.machine.failure), self.actor_inbox)
+        self._emitter.deliver(End(self.machine.failure), self.actor_inbox)
 
     @handles(Room)
     def _room(self, _room: Room) -> None:
