@@ -11,15 +11,17 @@ import contextvars
 import inspect
 import logging
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
 from pykka import ActorDeadError
 
 from actors.context import EngineContext
 from actors.inspection import SystemReport, inspect_system
+from actors.producer import discard_stream
 from actors.roster import Roster
-from actors.runtime import StopNow
 from actors.runtime.watchdog import LoopWatchdog
 from actors.stream import EventStream
 from actors.supervisor import Supervisor
@@ -94,6 +96,7 @@ class ConversationSystem:
         self._watchdog: LoopWatchdog | None = None
         self._closing: asyncio.Task[None] | None = None
         self._closed = False
+        self._stopping = False
 
     # Life.
 
@@ -123,7 +126,7 @@ class ConversationSystem:
             self._watchdog = LoopWatchdog(loop, self.settings.loop_watchdog_seconds)
 
     def _start_supervisor(self, _word: Any = None) -> None:
-        if not self._closed and self._context is not None:
+        if not self._stopping and self._context is not None:
             Supervisor.launch(self._context, self._start_supervisor)
 
     async def __aenter__(self) -> Self:
@@ -140,31 +143,51 @@ class ConversationSystem:
     async def shutdown(self) -> None:
         """Interrupt every turn, stop every actor. Takes `shutdown_timeout_seconds` at most; a second call waits too.
 
-        Readers get their `stream_end`, also after this has returned.
+        Readers get their `stream_end`, also after this has returned. Callbacks of `on_turn_finished` that are
+        coroutines are waited for, and cancelled when the time is over.
         """
         if self._context is None:
             self._closed = True
             return
+        task = asyncio.current_task()
+        if task is not None:
+            self._listening.discard(task)  # a callback that shuts the system down is not waited for by itself
+        await asyncio.shield(self._begin_to_close(self._context))
+
+    def _begin_to_close(self, context: EngineContext) -> asyncio.Task[None]:
         if self._closing is None:
-            self._closing = asyncio.ensure_future(self._shut_down(self._context))
-        await asyncio.shield(self._closing)
+            self._closed = True
+            self._closing = asyncio.ensure_future(self._shut_down(context))
+        return self._closing
 
     async def _shut_down(self, context: EngineContext) -> None:
-        self._closed = True
+        until = context.loop.time() + self.settings.shutdown_timeout_seconds
+
+        async def wait_for(tasks: Iterable[asyncio.Task[Any]], seconds: float) -> None:
+            if tasks := tuple(tasks):
+                await asyncio.wait(tasks, timeout=max(0.0, min(seconds, until - context.loop.time())))
+
         closing = [asyncio.ensure_future(p.shutdown()) for p in tuple(self._processors.values())]
-        if closing:
-            _done, late = await asyncio.wait(closing, timeout=self.settings.shutdown_timeout_seconds)
-            for task in late:
-                task.cancel()
+        await wait_for(closing, inf)
+        await wait_for(context.left_tasks, self.settings.interrupt_wait_timeout)
+        await wait_for(self._listening, inf)
+        for task in (*closing, *self._listening):
+            task.cancel()
+        self._stop(context)
+
+    def _stop(self, context: EngineContext) -> None:
+        """Stop every actor, without waiting for anything; no turn is left by now."""
+        self._closed = self._stopping = True
         for left in tuple(context.left_tasks.values()):
             context.abandon(left)
         if self._watchdog is not None:
             self._watchdog.stop()
         for actor in tuple(context.registry.values()):
-            actor.actor_inbox.post(StopNow())
-        await context.emptied()  # each actor is a run or two away from its end
+            actor.stop_now()
         self._processors.clear()
         context.rosters.clear()
+        if _shared.get(context.loop) is self:
+            del _shared[context.loop]
 
     @property
     def context(self) -> EngineContext:
@@ -224,8 +247,25 @@ class ConversationSystem:
     def _forget(self, connection_id: str) -> None:
         self._processors.pop(connection_id, None)
         roster = self.context.rosters.pop(connection_id, None)
-        if roster is not None and roster.connection is not None:
-            roster.connection.actor_inbox.post(StopNow())
+        if roster is None:
+            return
+        for record in roster.turns.values():
+            if record.interrupt("shutdown"):  # its Connection could not see to it
+                self._turn_finished(record)
+        for _record, order in roster.waiting or ():
+            discard_stream(order.agent_stream)
+        if roster.connection is not None:
+            self.context.call(roster.connection.stop_now)
+
+    def _close_if_unused(self) -> None:
+        """End a system that standalone processors have shared, when the last one has gone."""
+        context = self.context
+        if self._closed or context.rosters or _shared.get(context.loop) is not self:
+            return
+        if context.left_tasks or self._listening:
+            self._begin_to_close(context)
+        else:
+            self._stop(context)
 
     def connections(self) -> list[MessageProcessor]:
         """Return the open connections."""
@@ -265,13 +305,15 @@ class ConversationSystem:
                     task = asyncio.ensure_future(self._listen(result, record))
                     self._listening.add(task)
                     task.add_done_callback(self._listening.discard)
-            except Exception:  # noqa: BLE001 - logged below; a listener disturbs nobody
+            except BaseException:  # noqa: BLE001 - logged below; a listener disturbs nobody
                 context.log(record).exception("a callback of on_turn_finished failed")
 
     async def _listen(self, result: Awaitable[None], record: TurnRecord) -> None:
         try:
             await result
-        except Exception:  # noqa: BLE001
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise
+        except BaseException:  # noqa: BLE001
             self.context.log(record).exception("a callback of on_turn_finished failed")
 
 
@@ -336,6 +378,8 @@ class MessageProcessor:
     async def _ask(self, message: Any) -> Any:
         """Ask the connection's actor of the moment; once more if it died before it got to the message."""
         roster = self._connected()
+        if self._system is not None and self._system.context.loop.is_closed():
+            raise SystemClosedError(f"the loop that connection {roster.connection_id} lived in is closed")
         for last_try in (False, True):
             connection = roster.connection
             try:
@@ -560,16 +604,17 @@ class MessageProcessor:
         roster, system = self._roster, self._system
         if roster is None or system is None:
             return
-        if not roster.closed:
-            try:
-                async with asyncio.timeout(system.settings.shutdown_timeout_seconds):
-                    await self._ask(Shutdown())
-            except (TimeoutError, SystemClosedError, ConnectionGoneError):
-                logger.warning("connection %s did not shut down in time", roster.connection_id)
+        if roster.closed:
+            return
+        try:
+            async with asyncio.timeout(system.settings.shutdown_timeout_seconds):
+                await self._ask(Shutdown())
+        except (TimeoutError, SystemClosedError, ConnectionGoneError):
+            logger.warning("connection %s did not shut down in time", roster.connection_id)
+        finally:  # also when this call is cancelled
             roster.closed = True
             system._forget(roster.connection_id)
-            if system in _shared.values() and not system.context.rosters:
-                await system.shutdown()
+            system._close_if_unused()
 
     async def __aenter__(self) -> Self:
         self._connected()
@@ -592,11 +637,13 @@ def _default_speech(settings: Settings) -> SpeechFactory:
 
 # Processors without a system of their own share one in each loop.
 
-_shared: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, ConversationSystem] = weakref.WeakKeyDictionary()
+_shared: dict[asyncio.AbstractEventLoop, ConversationSystem] = {}
 
 
 def _shared_system() -> ConversationSystem:
     loop = asyncio.get_running_loop()
+    for ended in [old for old in tuple(_shared) if old.is_closed()]:
+        _shared.pop(ended, None)
     system = _shared.get(loop)
     if system is None or system._closed:
         system = _shared[loop] = ConversationSystem()
@@ -611,17 +658,12 @@ def _collected(
 
     def close() -> None:
         system = system_ref()
-        if system is None or system._closed or connection_id not in system.context.rosters:
+        roster = system.context.rosters.get(connection_id) if system is not None else None
+        if system is None or roster is None or system._closed:
             return
-        roster = system.context.rosters[connection_id]
         roster.closed = True
-        for record in roster.turns.values():
-            record.interrupt("collected")
         system._forget(connection_id)
-        if not system.context.rosters:
-            task = asyncio.ensure_future(system.shutdown())
-            system._listening.add(task)
-            task.add_done_callback(system._listening.discard)
+        system._close_if_unused()
 
-    if not loop.is_closed():
+    with suppress(RuntimeError):  # the loop is closed
         loop.call_soon_threadsafe(close)

@@ -64,7 +64,6 @@ class ActorSystem:
         """The actors that live, by URN."""
         self.lock = threading.RLock()
         """Of all their mailboxes."""
-        self._emptied: asyncio.Event | None = None
         self.context = contextvars.copy_context()
         """Handlers run in this context, whoever sent the message."""
         self.tap: Callable[[EngineActor, Any], None] | None = None
@@ -79,16 +78,6 @@ class ActorSystem:
     def unregister(self, actor: EngineActor) -> None:
         """Strike out an actor that has ended."""
         self.registry.pop(actor.actor_urn, None)
-        if not self.registry and self._emptied is not None:
-            self._emptied.set()
-            self._emptied = None
-
-    async def emptied(self) -> None:
-        """Wait until no actor lives."""
-        while self.registry:
-            if self._emptied is None:
-                self._emptied = asyncio.Event()
-            await self._emptied.wait()
 
     def call(self, function: Callable[..., None], *args: Any) -> None:
         """Run a function in the loop's thread: now if this is it, else as soon as the loop gets to it."""

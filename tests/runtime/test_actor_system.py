@@ -58,31 +58,6 @@ async def test_ids_are_unique_and_urns_repeat_from_run_to_run() -> None:
 
 
 @virtual
-async def test_emptied_waits_for_the_last_actor_and_tells_everybody_who_waits() -> None:
-    system = ActorSystem()
-    await system.emptied()  # there is none
-    actors = [EngineActor.launch(system) for _ in range(3)]
-    waiting = [asyncio.ensure_future(system.emptied()) for _ in range(3)]
-    for actor in actors:
-        await asyncio.sleep(1)
-        assert not any(waiter.done() for waiter in waiting)
-        actor.stop_now()
-    await asyncio.wait_for(asyncio.gather(*waiting), 1)
-
-
-@virtual
-async def test_emptied_again_waits_again() -> None:
-    system = ActorSystem()
-    for _ in range(2):
-        actor = EngineActor.launch(system)
-        waiting = asyncio.ensure_future(system.emptied())
-        await asyncio.sleep(1)
-        assert not waiting.done()
-        actor.stop_now()
-        await asyncio.wait_for(waiting, 1)
-
-
-@virtual
 async def test_a_call_is_made_in_the_loops_thread() -> None:
     system = ActorSystem()
     called: list[int] = []
