@@ -354,7 +354,7 @@ class Mailbox:
         """Take nothing more, and let go of everybody who waits for room. What is left can still be taken."""
         with self._lock:
             self._closed = True
-            self._run = None  # never rings again
+            self._run = self._lost = None  # never rings again, and does not keep the actor
             self._control = None
         self._tell_of_room()
 
