@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """What the engine costs, beside a bare asyncio pipeline that does the same, in one process and one run.
 
-    scripts/bench.py [--quick] [--only PART ...] [--repeat N] [--json FILE] [--markdown] [--check]
+    scripts/bench.py [--quick] [--only PART ...] [--repeat N] [--peers] [--json FILE] [--markdown] [--check]
 
 Five parts: `cpu` (time per token, ready and live tokens), `memory` (per idle connection and per active turn),
 `interrupt` (latency while 1,000 others speak), `pykka` (the same work in plain Pykka), and `speech` (the pipeline
-alone, stage by stage). Every figure is a median of at least five, measured in turns with the bare pipeline; machines
-are noisy, so the ratios are what counts. The targets are those of the project; with `--check` the exit code is 1
-when one is missed.
+alone, stage by stage; with `--peers` beside other frameworks' splitters, installed for this run alone). Every figure
+is a median of at least five, measured in turns with what it is compared with; machines are noisy, so the ratios are
+what counts. The targets are those of the project; with `--check` the exit code is 1 when one is missed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,8 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # what is measured is this checkout
 
@@ -31,6 +28,7 @@ from bench_interrupt import InterruptLoad, measure_interrupts
 from bench_memory import measure_memory
 from bench_pykka import measure_pykka, measure_pykka_memory
 from bench_rows import Row, print_markdown, print_table, write_json
+from bench_speech import measure_speech
 
 PARTS = ("cpu", "memory", "interrupt", "pykka", "speech")
 
@@ -50,6 +48,8 @@ class Sizes:
     pykka_ready_tokens: int = 20_000
     pykka_live_turns: int = 100
     pykka_connections: int = 200
+    speech_tokens: int = 20_000
+    peers: bool = False
 
 
 QUICK = Sizes(
@@ -64,31 +64,26 @@ QUICK = Sizes(
     pykka_ready_tokens=500,
     pykka_live_turns=5,
     pykka_connections=5,
+    speech_tokens=400,
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; return the exit code."""
     options = parse(arguments)
-    sizes = QUICK if options.quick else Sizes()
+    sizes = replace(QUICK if options.quick else Sizes(), peers=options.peers)
     repeat = options.repeat or sizes.repeat
     # A pause of the loop under a thousand turns that start at once is the load, not a fault.
     logging.getLogger("antiphon").setLevel(logging.ERROR)
     assert gc.isenabled(), "measured as programs run"
     rows: list[Row] = []
-    speech: list[dict[str, Any]] = []
     for part in options.only:
         began = time.monotonic()
-        if part == "speech":
-            speech = measure_speech()
-        else:
-            rows += MEASURES[part](sizes, repeat)
+        rows += MEASURES[part](sizes, repeat)
         print(f"{part}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     (print_markdown if options.markdown else print_table)(rows)
-    for figure in speech:
-        print("  ".join(f"{name}: {value}" for name, value in figure.items()))
     if options.json is not None:
-        write_json(options.json, rows, repeat=repeat, quick=options.quick, speech=speech)
+        write_json(options.json, rows, repeat=repeat, quick=options.quick)
     missed = [row for row in rows if row.met is False]
     for row in missed:
         print(f"missed: {row.part}, {row.load}, {row.subject}")
@@ -101,6 +96,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs, measures nothing")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--repeat", type=int, help="rounds (5)")
+    parser.add_argument(
+        "--peers", action="store_true", help="speech beside LiveKit and Pipecat, installed for the run"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     parser.add_argument("--check", action="store_true", help="exit code 1 if a target is missed")
@@ -135,12 +133,9 @@ def measure_all_pykka(sizes: Sizes, repeat: int) -> list[Row]:
     ]
 
 
-def measure_speech() -> list[dict[str, Any]]:
-    """The speech pipeline alone, where its own script is there."""
-    if find_spec("bench_speech") is None:
-        return []
-    figures: list[dict[str, Any]] = import_module("bench_speech").run()
-    return figures
+def measure_all_speech(sizes: Sizes, repeat: int) -> list[Row]:
+    """The speech pipeline alone, and its stages."""
+    return measure_speech(repeat, sizes.speech_tokens, peers=sizes.peers)
 
 
 MEASURES: dict[str, Callable[[Sizes, int], list[Row]]] = {
@@ -148,6 +143,7 @@ MEASURES: dict[str, Callable[[Sizes, int], list[Row]]] = {
     "memory": measure_all_memory,
     "interrupt": measure_all_interrupts,
     "pykka": measure_all_pykka,
+    "speech": measure_all_speech,
 }
 
 if __name__ == "__main__":
