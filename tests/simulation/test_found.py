@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from agents import ready
+from agents import ready, stubborn
 from conversations import chunks_of, end_of, engine, talk
 
 from actors.speech import SpeechPipeline
 from actors.testing import run_virtual, virtual
-from protocol.mail import Forget
+from protocol.mail import Forget, TaskLeft
 
 
 @pytest.mark.parametrize("ended_at", [0.1, 1.2, 3.3, 7.7])
@@ -58,3 +58,22 @@ async def test_a_connection_that_is_killed_when_a_retention_is_over_keeps_nothin
         await asyncio.sleep(9)
         assert killed
         assert processor.get_stats()["turns_kept"] == 0
+
+
+@virtual
+async def test_a_supervisor_that_is_killed_in_a_shutdown_is_replaced_so_that_nobody_waits_too_long() -> None:
+    def kill_at_task_left(actor: Any, mail: Any) -> None:
+        if isinstance(mail, TaskLeft) and not killed:
+            killed.append(actor)
+            actor.kill()
+
+    killed: list[Any] = []
+    loop = asyncio.get_running_loop()
+    async with engine(interrupt_wait_timeout=1, shutdown_timeout_seconds=5) as system:
+        await system.connect().start_turn(agent_stream=stubborn(seconds=30))
+        await asyncio.sleep(0.1)
+        system.context.tap = kill_at_task_left
+        began = loop.time()
+        await system.shutdown()
+        assert killed
+        assert loop.time() - began < 1.1
