@@ -17,6 +17,7 @@ from protocol.errors import ReaderReplacedError
 if TYPE_CHECKING:
     from actors import ConversationTurn, EventStream, MessageProcessor
     from actors.testing.checker import ContractChecker
+    from protocol.turn import TurnStatus
 
 __all__ = ["RecordedTurn", "RecordingClient"]
 
@@ -84,6 +85,7 @@ class RecordedTurn:
         self._checker = checker
         self._stream: EventStream | None = None
         self._loop = asyncio.get_running_loop()
+        self._seen: tuple[TurnStatus, str | None] | None = None
         self.look()
 
     @property
@@ -131,7 +133,7 @@ class RecordedTurn:
         except ReaderReplacedError:
             return None
         self.history.log.append(HandedOver(self._loop.time(), event))
-        self.look()
+        self._glance()
         return event
 
     async def read(self, events: int | None = None, *, pace: float = 0.0) -> int:
@@ -180,11 +182,19 @@ class RecordedTurn:
         )
         return ended
 
+    def _glance(self) -> None:
+        """Note the status where it has changed; only then look at the whole turn, which costs its whole text."""
+        record = self._processor._record(self.turn_id)
+        if record is None or (record.status, record.reason) != self._seen:
+            self.look()
+
     def look(self) -> ConversationTurn | None:
         """Look how the turn stands; None if it is forgotten."""
         turn = self._processor.get_turn(self.turn_id)
         if turn is not None:
-            self.history.log.append(Seen(self._loop.time(), turn.status, turn.reason))
+            if (turn.status, turn.reason) != self._seen:
+                self._seen = turn.status, turn.reason
+                self.history.log.append(Seen(self._loop.time(), turn.status, turn.reason))
             self.history.last = turn
         elif self.history.last is not None and not self.history.last.status.finished:
             self.history.last = None  # forgotten before its outcome was seen

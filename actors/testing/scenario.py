@@ -166,6 +166,12 @@ _TEXT = (
     "$5 :smile: \N{FAMILY}"
 )
 _WORDS = _TEXT.split()
+_PROSE = (
+    "The tower by the harbour has a bell that nobody rings . It hangs there , green and quiet . When the wind comes "
+    "from the west it hums a little , and people look up . Some say it is a low F . Nobody has measured it yet ."
+)
+PROSE = [word + " " for word in _PROSE.split()]
+"""Tokens of plain text without end, for loads: say them round and round."""
 _ENDS = (".", ".", ".", "!", "?", "…", ",", ";", ":", "\n", "\n\n", "")
 
 MALFORMED: tuple[Any, ...] = (

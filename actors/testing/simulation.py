@@ -291,7 +291,7 @@ class _Client:
             await asyncio.wait(reading)
         for turn in self._client.turns:
             self._judge(turn)
-        if self._plan.closes:
+        if self._plan.closes and not self.closing:  # a second shutdown() does not wait for the first
             self.closing = True
             await processor.shutdown()
             self._checker.closed(processor.connection_id)
