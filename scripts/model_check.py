@@ -14,6 +14,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -46,6 +47,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=2, help="how many at the most in one schedule (2)")
     parser.add_argument("--narrow", action="store_true", help="only where lanes and outbox hold one entry")
     parser.add_argument("--wide", action="store_true", help="only where there is room for everything")
+    parser.add_argument("--ahead", type=int, help="flow 'played': so many chunks ahead of what was played")
     parser.add_argument("--queued", action="store_true", help="begin while the turn waits for another")
     parser.add_argument("--length", type=int, help="replay every schedule to so many steps, not every transition")
     parser.add_argument("--eager", action="store_true", help="let actors take messages in their sender's step")
@@ -56,10 +58,12 @@ def read_options() -> argparse.Namespace:
 def all_bounds(streams: Iterable[tuple[str, ...]], options: argparse.Namespace) -> Iterable[Bounds]:
     for words in streams:
         stream = tuple(TOOL if word == "TOOL" else word for word in words)
+        wide = Bounds(stream, most_faults=options.faults, ahead=options.ahead, queued=options.queued)
         if not options.narrow:
-            yield Bounds(stream, most_faults=options.faults, queued=options.queued)
+            yield wide
         if not options.wide:
-            yield Bounds(stream, most_faults=options.faults, queued=options.queued, capacity=1, outbox=1)
+            # The lane of the Connection has to take an interrupt and an acknowledgement.
+            yield replace(wide, capacity=1 if wide.ahead is None else 2, outbox=1)
 
 
 def check(bounds: Bounds, options: argparse.Namespace) -> None:

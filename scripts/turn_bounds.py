@@ -57,6 +57,7 @@ class Bounds:
         most_faults: how many of them in one schedule.
         capacity: of each token lane.
         outbox: how many entries wait for the reader.
+        ahead: how many chunks are handed over ahead of what was played; None: as many as are read.
         queued: begin while the turn waits for the one before it.
 
     """
@@ -66,12 +67,15 @@ class Bounds:
     most_faults: int = 1
     capacity: int = 100
     outbox: int = 16
+    ahead: int | None = None
     queued: bool = False
 
     def __str__(self) -> str:
         stream = " ".join("TOOL" if item is TOOL else repr(item) for item in self.stream) or "nothing"
         lanes = "" if self.capacity == 100 else f", lanes {self.capacity}, outbox {self.outbox}"
-        return f"{stream}{lanes}{', queued' if self.queued else ''}, {self.most_faults} of {len(self.faults)} faults"
+        flow = "" if self.ahead is None else f", {self.ahead} ahead of what was played"
+        queued = ", queued" if self.queued else ""
+        return f"{stream}{lanes}{flow}{queued}, {self.most_faults} of {len(self.faults)} faults"
 
 
 class Sentences:

@@ -43,6 +43,7 @@ def model_state(world: World) -> Words:
         "generated": world.generated,
         "gathered": world.gathered,
         "pulling": world.pulling,
+        "unplayed": list(world.unplayed),
         "events": list(world.events),
         "knows the turn": world.knows_turn,
         "answer": world.answer,
@@ -65,6 +66,7 @@ def real_state(record: TurnRecord, living: dict[str, EngineActor]) -> Words:
         "generated": "".join(record._blocks),
         "gathered": "".join(record.parts),
         "pulling": record.pull_since is not None,
+        "unplayed": record._unplayed or [],
     }
     for name, actor in living.items():
         box = actor.actor_inbox

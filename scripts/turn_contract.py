@@ -8,19 +8,19 @@ can.
 from __future__ import annotations
 
 from turn_bounds import Bounds, Fault, Mark
-from turn_model import AGENT, BEFORE, CONNECTION, READER, TURN, Event, Task, World
+from turn_model import AGENT, BEFORE, CONNECTION, LISTENER, READER, TURN, Event, Task, World
 
 from protocol.errors import FailureCode
 from protocol.turn import TurnStatus
 
-__all__ = ["wrong_at_rest", "wrong_events", "wrong_step"]
+__all__ = ["wrong_events", "wrong_state", "wrong_step"]
 
 _RANK = {TurnStatus.PENDING: 0, TurnStatus.PROCESSING: 1}
 _LAST = 2
 """The rank of every other status."""
 _BEHIND_CHUNKS = 2
 """The error and `stream_end` do not wait for room in the outbox."""
-_OUTSIDE = frozenset({READER, AGENT, BEFORE})
+_OUTSIDE = frozenset({READER, LISTENER, AGENT, BEFORE})
 """Who owes nobody anything."""
 _CODES = {
     Fault.AGENT_RAISES: FailureCode.AGENT_FAILED,
@@ -31,24 +31,26 @@ _CODES = {
 """What a turn may fail with after each fault."""
 
 
-def wrong_at_rest(world: World, steps: list[str]) -> str:
-    """Look at a state in which no actor has anything to do: interrupts are through, and what is over is gone."""
+def wrong_state(world: World, steps: list[str]) -> str:
+    """Look at a state: an interrupt leaves the end to be read, and when no actor has anything to do it is through."""
+    interrupted = world.status is TurnStatus.INTERRUPTED
+    ended = bool(world.events) and world.events[-1].type == Mark.END.value
+    if interrupted and not ended and READER not in steps:
+        return "interrupted, and there is no end to read"
+    if not steps and not ended:
+        return "stuck: nothing can happen any more, and no reader was handed the end"
     if not _OUTSIDE.issuperset(steps):
         return ""
-    interrupted = world.status is TurnStatus.INTERRUPTED
-    if not steps and (not world.events or world.events[-1].type != Mark.END.value):
-        return "stuck: nothing can happen any more, and no reader was handed the end"
     if world.sealed:
         # Until somebody has read its end, the Turn itself stays; what it needed to get there does not.
-        stay = (CONNECTION,) if interrupted or not steps else (CONNECTION, TURN)
+        stay = (CONNECTION,) if interrupted or ended else (CONNECTION, TURN)
         left = [actor for actor in world.alive if actor not in stay]
         if world.task is not Task.NONE:
             left.append("the agent's task")
         if left:
             return f"the turn is over and {', '.join(left)} still there"
-    if not steps or interrupted:
-        if world.answer not in ("", "died", str(interrupted)):
-            return f"the turn was {world.status}, and the answer to who interrupted it: {world.answer}"
+    if (interrupted or ended) and world.answer not in ("", "died", str(interrupted)):
+        return f"the turn was {world.status}, and the answer to who interrupted it: {world.answer}"
     return ""
 
 
@@ -62,7 +64,13 @@ def wrong_step(before: World, after: World) -> str:
         return "a token lane is over its capacity"
     if len(after.outbox) > bounds.outbox + _BEHIND_CHUNKS:
         return "the outbox is over its capacity"
-    return _wrong_event(after, after.events) if len(after.events) > len(before.events) else ""
+    if len(after.events) == len(before.events):
+        return ""
+    if before.unplayed and after.cut_at is None:
+        event = after.events[-1].type
+        if event in ("error", "stream_end") or len(after.unplayed) > (bounds.ahead or 0):
+            return f"{event} before event {before.unplayed[0]} was played"
+    return _wrong_event(after, after.events)
 
 
 def wrong_events(world: World) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turn_bounds import Bounds
-from turn_contract import wrong_at_rest, wrong_step
+from turn_contract import wrong_state, wrong_step
 from turn_model import World
 
 __all__ = ["Exploration", "Schedule", "ViolationError", "explore"]
@@ -154,7 +154,7 @@ def explore(bounds: Bounds) -> Exploration:
         ways: dict[str, int] = {}
         found.ways.append(ways)
         steps = world.steps()
-        if what := wrong_at_rest(world, steps):
+        if what := wrong_state(world, steps):
             raise ViolationError(what, found.path(here), bounds)
         if not steps:
             continue  # over: what could be injected here comes too late for anything

@@ -33,6 +33,7 @@ from protocol.mail import (
     FlushAck,
     Interrupt,
     InterruptTurn,
+    MarkPlayed,
     Pause,
     Settled,
     StopAgent,
@@ -46,6 +47,7 @@ __all__ = [
     "BEFORE",
     "CHUNKER",
     "CONNECTION",
+    "LISTENER",
     "PRODUCER",
     "READER",
     "SUPERVISOR",
@@ -68,6 +70,8 @@ AGENT = "agent"
 """The agent gives the next thing, or ends."""
 READER = "reader"
 """A reader takes the next event."""
+LISTENER = "listener"
+"""The client says that the next chunk was played."""
 BEFORE = "the turn before"
 """The turn that this one waits for is over."""
 
@@ -132,6 +136,8 @@ class World:
     generated: str = ""
     gathered: str = ""
     delivered: int = 0
+    unplayed: tuple[int, ...] = ()
+    """Chunks that were handed over and not acknowledged, where somebody counts."""
     pulling: bool = False
     # The mailboxes; None for an actor that does not live.
     connection: Box | None = Box()  # noqa: RUF009 - a NamedTuple cannot be changed
@@ -195,8 +201,10 @@ class World:
             steps.append(TASK)
         if not self.replaced:
             steps.append(SUPERVISOR)
-        if self.outbox:
+        if self._ready():
             steps.append(READER)
+        if self.unplayed and self.connection is not None and not _acknowledges(self.connection):
+            steps.append(LISTENER)
         if self.task is Task.ASKING and Fault.STALL not in self.faults:
             steps.append(AGENT)
         if self.waits:
@@ -343,9 +351,14 @@ class World:
             case Settled():
                 self._check_settled()
 
+    def _handle_requests(self) -> None:
+        while mail := self._take_data(CONNECTION):
+            if isinstance(mail, MarkPlayed):
+                self.unplayed = tuple(seq for seq in self.unplayed if seq > mail.seq)
+            else:
+                self._interrupt_turn()
+
     def _interrupt_turn(self) -> None:
-        if not self._take_data(CONNECTION):
-            return
         if self.status.finished:
             self.answer = "False"
             return
@@ -567,11 +580,21 @@ class World:
         self.failure = code
         self.outbox += (Mark.ERROR, Mark.END) if code else (Mark.END,)
 
+    def _ready(self) -> bool:
+        """Whether the reader may take what is next; the end of an interrupted turn waits for nobody."""
+        if not self.outbox or self.bounds.ahead is None or self.status.finished:
+            return bool(self.outbox)
+        if isinstance(self.outbox[0], SpeechChunk):
+            return len(self.unplayed) < self.bounds.ahead
+        return not self.unplayed or self.outbox[0] not in (Mark.ERROR, Mark.END)
+
     def _take(self) -> None:
         item, *rest = self.outbox
         self.outbox = tuple(rest)
         if isinstance(item, SpeechChunk):
             self.delivered = item.end
+            if self.bounds.ahead is not None:
+                self.unplayed += (len(self.events),)
             event = Event("tts_ready_chunk", item.text)
         elif item is Mark.ERROR:
             event = Event(item.value, reason=str(self.failure))
@@ -590,6 +613,9 @@ class World:
             if self.emitter is not None:
                 self._set(EMITTER, paused=False)
 
+    def _play(self) -> None:
+        self._offer(CONNECTION, MarkPlayed("", self.unplayed[0]))
+
     def _finish(self, status: TurnStatus) -> None:
         self.status = status
         self.pulling = False
@@ -602,6 +628,10 @@ class World:
 
 def _rings(box: Box | None) -> bool:
     return box is not None and bool(box.control or (box.data and not box.paused))
+
+
+def _acknowledges(box: Box) -> bool:
+    return any(isinstance(mail, MarkPlayed) for mail in box.data)
 
 
 def _failure(code: FailureCode | None) -> Failure | None:
@@ -632,7 +662,7 @@ _CONTROL: dict[str, Callable[[World, Any, str], None]] = {
     CHUNKER: World._chunker,
 }
 _DATA: dict[str, Callable[[World], None]] = {
-    CONNECTION: World._interrupt_turn,
+    CONNECTION: World._handle_requests,
     CHUNKER: World._chunk,
     EMITTER: World._emit,
 }
@@ -641,6 +671,7 @@ _STEPS: dict[str, Callable[[World], None]] = {
     TASK: World._task,
     SUPERVISOR: World._replace_connection,
     READER: World._take,
+    LISTENER: World._play,
     AGENT: World._agent,
     BEFORE: World._end_before,
 }

@@ -25,7 +25,7 @@ from turn_bounds import TOOL, Fault, Sentences
 from turn_comparison import differences, event_of, model_end, model_state, real_end, real_state
 from turn_contract import wrong_events
 from turn_exploration import Exploration, Schedule
-from turn_model import AGENT, BEFORE, CONNECTION, READER, SUPERVISOR, TASK, TURN, World
+from turn_model import AGENT, BEFORE, CONNECTION, LISTENER, READER, SUPERVISOR, TASK, TURN, World
 
 import actors.record
 from actors.runtime import ChildFailed, EngineActor
@@ -72,7 +72,11 @@ class Replayer:
         self.found = found
         self.eager = eager
         self.loop = SteppedLoop()
-        self.system = ConversationSystem(Settings(loop_watchdog_seconds=None), speech=Sentences)
+        ahead = found.bounds.ahead
+        settings = Settings(
+            loop_watchdog_seconds=None, flow="free" if ahead is None else "played", max_unplayed_chunks=ahead or 1
+        )
+        self.system = ConversationSystem(settings, speech=Sentences)
         self.finished: list[ConversationTurn] = []
         self.schedules = 0
         self.steps = 0
@@ -172,8 +176,13 @@ class RealTurn:
         self.stalled = False
         self.cut_at: int | None = None
         """How many events had been handed over when it was interrupted."""
-        self.caller: Coroutine[Any, Any, bool] | None = None
-        self.reply: asyncio.Future[bool] | None = None
+        self.calls: list[tuple[Coroutine[Any, Any, Any], asyncio.Future[Any]]] = []
+        """Calls of the embedding API, and the replies that they wait for."""
+        self.reply: asyncio.Future[Any] | None = None
+        """To who interrupts it."""
+        self.acknowledged: asyncio.Future[Any] = self.loop.create_future()
+        """Whether what was last said to be played is noted."""
+        self.acknowledged.set_result(None)
         self.processor = replayer.system.connect(queue_maxsize=bounds.capacity)
         self.roster = replayer.system.context.rosters[self.processor.connection_id]
         self.before = ""
@@ -228,6 +237,8 @@ class RealTurn:
     def _do(self, step: str) -> None:
         if step == READER:
             self.events.append(_read(self.reader))
+        elif step == LISTENER:
+            self.acknowledged = self._call(self.processor.mark_played(self.turn_id, self._unplayed()[0]))
         elif step == AGENT:
             item = next(self.stream, None)
             self._give({"type": "tool_call"} if item is TOOL else item)
@@ -237,6 +248,11 @@ class RealTurn:
                 pass
         else:
             self.loop.run_one(lambda handle: _owner(handle) == step)
+
+    def _call(self, work: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
+        reply: asyncio.Future[Any] = work.send(None)  # it asks the Connection and waits
+        self.calls.append((work, reply))
+        return reply
 
     def _give(self, item: Any, error: Exception | None = None) -> None:
         if not self.agent.is_asked:
@@ -251,8 +267,7 @@ class RealTurn:
     def _inject(self, fault: Fault) -> None:
         match fault:
             case Fault.INTERRUPT:
-                self.caller = self.processor.interrupt_turn(self.turn_id)
-                self.reply = self.caller.send(None)  # it asks the Connection and waits
+                self.reply = self._call(self.processor.interrupt_turn(self.turn_id))
             case Fault.AGENT_RAISES:
                 self._give(None, RuntimeError("the agent raised"))
             case Fault.STALL:
@@ -279,9 +294,10 @@ class RealTurn:
 
     def close(self) -> None:
         """Leave nothing behind but the system."""
-        self._answer()  # an exception that nobody looked at would be reported
-        if self.caller is not None:
-            self.caller.close()
+        for work, reply in self.calls:
+            if reply.done():
+                reply.exception()  # one that nobody looked at would be reported
+            work.close()
         self.loop.complete(self.processor.shutdown())
         self.replayer.finished.clear()
         left = [actor for actor in self.replayer.system.context.registry.values() if actor.kind != SUPERVISOR]
@@ -293,13 +309,18 @@ class RealTurn:
     def steps(self) -> set[str]:
         """Who can do something."""
         steps = {_owner(handle) for handle in self.loop.ready}
-        if self.record.outbox_depth:
+        if self.record.awaits_reader():
             steps.add(READER)
+        if self._unplayed() and self.acknowledged.done() and not self.actors[CONNECTION].stopped:
+            steps.add(LISTENER)
         if self.agent.is_asked and not self.stalled:
             steps.add(AGENT)
         if self.before and not self.roster.turns[self.before].end_taken:
             steps.add(BEFORE)
         return steps
+
+    def _unplayed(self) -> list[int]:
+        return self.record._unplayed or []
 
     def _living(self) -> dict[str, EngineActor]:
         return {name: actor for name, actor in self.actors.items() if not actor.stopped}

@@ -22,6 +22,7 @@ TURNS = (
     NARROW,
     CROWDED,
     Bounds(("a", TOOL, "b."), capacity=1, outbox=1),
+    Bounds(("a.b.",), ahead=1, capacity=2, outbox=1),
     Bounds((), most_faults=2),
     Bounds(("a.",), most_faults=2, capacity=1, outbox=1),
 )

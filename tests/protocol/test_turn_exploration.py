@@ -144,6 +144,7 @@ def seal_again(world: World, code: FailureCode | None) -> None:
         pytest.param(TurnStatus, "finished", False, "the status went from", id="status goes back"),
         pytest.param(World, "_has_room", lambda _world: True, "over its capacity", id="no bound"),
         pytest.param(World, "_let_go", lambda _world: None, "task still there", id="a task is left"),
+        pytest.param(World, "_ready", lambda world: bool(world.outbox), "was played", id="ahead of who listens"),
         pytest.param(World, "_check_settled", lambda _world: None, "waits", id="no answer"),
     ],
 )
@@ -152,4 +153,4 @@ def test_whatever_else_breaks_the_contract_is_found(
 ) -> None:
     monkeypatch.setattr(where, name, wrong)
 
-    assert what in broken(NOTHING, NARROW)
+    assert what in broken(NOTHING, NARROW, Bounds(("a.b.",), ahead=1))
