@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from protocol.errors import BadAgentEventError
 
@@ -58,11 +58,23 @@ class ToolResult(_Event):
     type: Literal["tool_result"] = "tool_result"
 
 
+_NO_WORDS = "the agent reported an error"
+
+
+def _words(error: object) -> str:
+    """Return what an error says. It must not be skipped for the form it has: then the turn would end as completed."""
+    if isinstance(error, dict):
+        error = error.get("message")
+    return error if isinstance(error, str) else _NO_WORDS
+
+
 class AgentError(_Event):
-    """The agent gives up: the turn ends `failed`, after the text so far."""
+    """The agent gives up: the turn ends `failed`, after the text so far. `error` is text or has a `message`."""
 
     type: Literal["error"] = "error"
-    error: str = Field(default="the agent reported an error", validation_alias=AliasChoices("error", "message"))
+    error: Annotated[str, BeforeValidator(_words)] = Field(
+        default=_NO_WORDS, validation_alias=AliasChoices("error", "message")
+    )
 
 
 class StreamEnd(_Event):
@@ -109,4 +121,4 @@ def read_agent_event(item: Any) -> AgentEvent:
         return (_KNOWN if kind in _KNOWN_TYPES else _OTHER).validate_python(item)
     except ValidationError as failure:
         fields = "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'event'}: {e['msg']}" for e in failure.errors())
-        raise BadAgentEventError(f"{kind}: {fields}") from None
+        raise BadAgentEventError(f"{kind:.40}: {fields}") from None

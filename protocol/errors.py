@@ -255,6 +255,9 @@ class MissingExtraError(AntiphonError, ImportError):
         self.extra = extra
         self.module = module
 
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), (self.extra, self.module)  # by its arguments, not by its message: errors cross processes
+
 
 class ShadowedPackageError(AntiphonError, ImportError):
     """Another top-level package named `actors` or `protocol` was found in the place of ours."""

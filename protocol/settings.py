@@ -1,6 +1,7 @@
 """Settings of a system: given in code, or read from the environment as `ANTIPHON_…`.
 
-What is given in code wins over the environment. Speech settings nest: `ANTIPHON_SPEECH__MIN_CHUNK_CHARS=20`.
+What is given in code wins over the environment. Speech settings nest: `ANTIPHON_SPEECH__MIN_CHUNK_CHARS=20`. `none`
+stands for None (`ANTIPHON_AGENT_STALL_SECONDS=none`), and lists are JSON.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from protocol.errors import BadSettingsError
 from protocol.speech import SpeechSettings
@@ -29,7 +30,9 @@ class Settings(BaseSettings):
 
     """
 
-    model_config = SettingsConfigDict(env_prefix="ANTIPHON_", env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="ANTIPHON_", env_nested_delimiter="__", env_parse_none_str="none", frozen=True, extra="forbid"
+    )
 
     queue_maxsize: int = Field(100, ge=1)
     """Capacity of each mailbox, in messages."""
@@ -83,6 +86,11 @@ class Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as failure:
             raise BadSettingsError(_describe(failure)) from None
+        except SettingsError as failure:
+            raise BadSettingsError(
+                f"invalid settings: {failure}: a list is written as JSON, "
+                f"as in ANTIPHON_SPEECH__REASONING_TAGS='[\"think\"]'"
+            ) from None
 
 
 def _describe(failure: ValidationError) -> str:

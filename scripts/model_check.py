@@ -5,7 +5,7 @@
     scripts/model_check.py --stream a. TOOL b. --narrow --length 8
 
 Prints how much was explored and replayed. When the contract does not hold, or the actors do something else than the
-model, it prints the schedule that leads there, and the exit code is 1. Memory: 3 KiB a state.
+model, it prints the schedule that leads there, and the exit code is 1. It takes about 1 KiB of memory a state.
 """
 
 from __future__ import annotations
