@@ -10,7 +10,7 @@ A turn that fails raises nothing: it ends with an `error` event and a `stream_en
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
     "AgentAttachedError",
@@ -123,6 +123,16 @@ class AntiphonError(Exception):
 
     code: ClassVar[str] = "antiphon_error"
     """Stable, machine-readable name of the error."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by calling the class with the message, as exceptions do: some take more. Errors cross processes.
+        return _make_again, (type(self), self.args, vars(self))
+
+
+def _make_again(error_class: type[AntiphonError], args: tuple[Any, ...], state: dict[str, Any]) -> AntiphonError:
+    error = error_class.__new__(error_class, *args)
+    vars(error).update(state)
+    return error
 
 
 class BadArgumentError(AntiphonError, ValueError):
@@ -254,9 +264,6 @@ class MissingExtraError(AntiphonError, ImportError):
         super().__init__(f"{module} is not installed: run  pip install 'antiphon[{extra}]'")
         self.extra = extra
         self.module = module
-
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        return type(self), (self.extra, self.module)  # by its arguments, not by its message: errors cross processes
 
 
 class ShadowedPackageError(AntiphonError, ImportError):

@@ -5,19 +5,21 @@ from __future__ import annotations
 import importlib
 import pickle
 import pkgutil
+from typing import Any
 
 import pytest
 
 import actors
 import protocol
 from protocol import errors
-from protocol.errors import AntiphonError, FailureCode, MissingExtraError
+from protocol.errors import AntiphonError, BadCommandError, FailureCode, GatewayCode, MissingExtraError
 
 CODES: dict[str, tuple[str, type[Exception]]] = {
     "AgentAttachedError": ("agent_attached", RuntimeError),
     "BadAckError": ("bad_ack", ValueError),
     "BadAgentEventError": ("bad_agent_event", ValueError),
     "BadArgumentError": ("bad_argument", ValueError),
+    "BadCommandError": ("bad_command", ValueError),
     "BadSettingsError": ("bad_settings", ValueError),
     "BlockingCallError": ("blocking_call", RuntimeError),
     "ConnectionExistsError": ("connection_exists", ValueError),
@@ -61,8 +63,11 @@ def all_errors() -> list[type[AntiphonError]]:
     return [error for error in found if error.__module__.partition(".")[0] in ("protocol", "actors")]
 
 
-def an_error(error: type[AntiphonError]) -> AntiphonError:
-    return MissingExtraError("cli", "typer") if error is MissingExtraError else error("what is wrong")
+ARGUMENTS: dict[type[AntiphonError], tuple[Any, ...]] = {
+    BadCommandError: (GatewayCode.BAD_MESSAGE, "no content", "content"),
+    MissingExtraError: ("cli", "typer"),
+}
+"""Of those that take more than a message."""
 
 
 @pytest.mark.parametrize("name", CODES)
@@ -81,7 +86,7 @@ def test_every_error_of_the_package_is_listed_here_and_has_a_code_of_its_own() -
     assert {error.__name__ for error in found if error.__module__ == "protocol.errors"} == set(CODES)
     assert all("code" in vars(error) for error in found)
     assert len({error.code for error in found} | {AntiphonError.code}) == len(found) + 1
-    assert {*CODES, "AntiphonError", "FailureCode"} == set(errors.__all__)
+    assert {*CODES, "AntiphonError", "FailureCode", "GatewayCode"} == set(errors.__all__)
 
 
 def test_failure_codes_stay() -> None:
@@ -90,7 +95,8 @@ def test_failure_codes_stay() -> None:
 
 @pytest.mark.parametrize("name", CODES)
 def test_error_survives_the_way_to_another_process(name: str) -> None:
-    error = an_error(getattr(errors, name))
+    error_class = getattr(errors, name)
+    error = error_class(*ARGUMENTS.get(error_class, ("what is wrong",)))
     copy = pickle.loads(pickle.dumps(error))
 
     assert type(copy) is type(error)

@@ -14,6 +14,7 @@ import protocol
 from protocol.errors import ShadowedPackageError
 from protocol.shadowing import require_sibling
 
+OURS = Path(protocol.__file__).parent.parent
 REPORT = """
 try:
     import {package}
@@ -25,10 +26,10 @@ else:
 
 
 def import_with(path: Path, package: str) -> str:
-    """Import a package in a new interpreter with `path` before everything else, and say what came of it."""
+    """Import a package in a new interpreter, with `path` before the place of ours, and say what came of it."""
     done = subprocess.run(
         [sys.executable, "-c", REPORT.format(package=package)],
-        env={**os.environ, "PYTHONPATH": str(path)},
+        env={**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{OURS}"},
         cwd=path,
         capture_output=True,
         text=True,
@@ -70,7 +71,7 @@ def test_folder_of_the_same_name_that_is_no_package_does_not_matter(ours: str, t
     (tmp_path / "actors").mkdir()
     (tmp_path / "protocol").mkdir()
 
-    assert import_with(tmp_path, ours).startswith("imported")
+    assert import_with(tmp_path, ours).startswith(f"imported {OURS}")
 
 
 def test_package_that_is_not_there_is_no_shadow() -> None:
