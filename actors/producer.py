@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
@@ -26,6 +27,7 @@ from protocol.agent import (
     ToolCall,
     ToolResult,
     read_agent_event,
+    well_formed,
 )
 from protocol.errors import BadAgentEventError, BadArgumentError, FailureCode
 from protocol.events import ENGINE_TYPES
@@ -114,6 +116,7 @@ class Producer(EngineActor):
         self._unsent: deque[Any] | None = None
         self._flushes = 0
         self._in_hand: Any = None  # what waits for room
+        self._half = ""
         self._total = 0
         self._most = context.settings.max_turn_chars
         self._over = False
@@ -253,13 +256,20 @@ class Producer(EngineActor):
             if _from_the_keyboard(error, source):
                 raise
 
-    def _heard(self, text: str = "") -> str:
-        """Enter what has gathered, and `text`, into the ledger; return it, up to the most that a turn may have."""
+    def _heard(self, text: str = "", *, last: bool = False) -> str:
+        """Enter what has gathered, and `text`, into the ledger; return it, up to the most that a turn may have.
+
+        Half a character at its end (see `well_formed`) is kept for the next time, if there is one.
+        """
         parts = self.record.parts
         if parts:
             if text:
                 parts.append(text)
             text = "".join(parts)
+        if self._half or not text.isascii():
+            text = self._half + text
+            self._half = text[-1:] if not last and "\ud800" <= text[-1:] <= "\udbff" else ""
+            text = well_formed(text[: len(text) - len(self._half)])
         self._total += len(text)
         if self._total > self._most:
             text = text[: max(0, len(text) - (self._total - self._most))]
@@ -309,7 +319,7 @@ class Producer(EngineActor):
         if not isinstance(event, _FORWARDED[self.settings.forward_events]) or event.type in ENGINE_TYPES:
             return None
         try:
-            return Passed(event.model_dump(mode="json"))
+            return Passed(json.loads(event.model_dump_json()))  # a dump alone lets text pass that cannot be encoded
         except ValueError as error:
             raise BadAgentEventError(f"an event that is not JSON ({type(error).__name__})") from None
 
@@ -317,8 +327,8 @@ class Producer(EngineActor):
         self._log.info("%s agent event %.40r", "dropped" if passed is None else "passed on", event.type)
         if passed is not None or isinstance(event, ToolCall):
             # Nobody should be left with half a sentence while a tool runs.
-            if self.record.parts:
-                await self._wait_for_room(self._heard())
+            if self.record.parts and (text := self._heard()):
+                await self._wait_for_room(text)
             self._flushes += 1
             await self._wait_for_room(Flush(self._flushes, final=False))
         if passed is not None:
@@ -340,8 +350,8 @@ class Producer(EngineActor):
         self._turn.post(AgentDone(failure), self.actor_urn)
 
     def _flush(self, *, final: bool) -> None:
-        if self.record.parts:
-            self._offer(self._heard())
+        if (self.record.parts or (final and self._half)) and (text := self._heard(last=final)):
+            self._offer(text)
         self._flushes += 1
         self._offer(Flush(self._flushes, final))
 

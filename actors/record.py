@@ -17,6 +17,7 @@ from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from protocol.agent import well_formed
 from protocol.errors import BadAckError, ReaderReplacedError, ReplayGapError
 from protocol.mail import Passed
 from protocol.speech import RemovedSpan, SpeechChunk
@@ -272,7 +273,7 @@ class TurnRecord:
             if not self._outbox:
                 self.idle_since = self._clock.now()
             if failure is not None:
-                self.failure = failure
+                self.failure = Failure(failure.code, well_formed(failure.message))
                 self._outbox.append(Marker.ERROR)
             self._outbox.append(Marker.END)
         self.wake()
@@ -299,7 +300,7 @@ class TurnRecord:
         self.ended_at, self.ended = self._clock.wall(), self._clock.now()
         self.pull_since = None
         if self.parts:
-            self.heard("".join(self.parts))
+            self.heard(well_formed("".join(self.parts)))
 
     def wake(self) -> None:
         """Let the reader know that there is something for it."""
@@ -544,7 +545,7 @@ class TurnRecord:
         text = "".join(self._blocks)
         if self.status.finished:  # nothing comes any more
             self._blocks = [text]
-        return text + "".join(self.parts)
+        return text + well_formed("".join(self.parts))
 
     def snapshot(self) -> ConversationTurn:
         """Return the turn as it is now."""

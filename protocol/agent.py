@@ -8,6 +8,7 @@ shorter way; the meaning is the one that is written here.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -24,6 +25,7 @@ __all__ = [
     "ToolCall",
     "ToolResult",
     "read_agent_event",
+    "well_formed",
 ]
 
 
@@ -122,3 +124,17 @@ def read_agent_event(item: Any) -> AgentEvent:
     except ValidationError as failure:
         fields = "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'event'}: {e['msg']}" for e in failure.errors())
         raise BadAgentEventError(f"{kind:.40}: {fields}") from None
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def well_formed(text: str) -> str:
+    """Return `text` so that it can be encoded.
+
+    JSON can carry the two halves of a character beyond 16 bits one by one, and an agent may cut between them. Halves
+    that are side by side are put together, and one that is alone becomes U+FFFD.
+    """
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

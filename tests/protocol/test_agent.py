@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from protocol.agent import (
     ToolCall,
     ToolResult,
     read_agent_event,
+    well_formed,
 )
 from protocol.errors import BadAgentEventError
 
@@ -50,6 +53,40 @@ class Word(str):
     """What some tokenizers give."""
 
     __slots__ = ()
+
+
+@MANY
+@given(any_text)
+def test_well_formed_text_can_be_encoded_and_nothing_else_changes(text: str) -> None:
+    made = well_formed(text)
+
+    assert made.encode("utf-8").decode("utf-8") == made
+    assert well_formed(made) == made
+    whole = re.sub("[\ud800-\udfff]", "", text)
+    assert re.sub("[\U00010000-\U0010ffff\ufffd]", "", made) == re.sub("[\U00010000-\U0010ffff\ufffd]", "", whole)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "spoken"),
+    [
+        (["Hi \ud83d\ude00. "], "Hi \U0001f600. "),
+        (["Hi \ud83d", "\ude00. "], "Hi \U0001f600. "),
+        (["Hi \ud83d", " there. "], "Hi \ufffd there. "),
+        (["Hi \ude00. "], "Hi \ufffd. "),
+        (["Hi. ", "\ud83d"], "Hi. \ufffd"),
+        (["Hi \ud83d", {"type": "tool_call"}, "\ude00. "], "Hi \U0001f600. "),
+    ],
+    ids=ascii,
+)
+def test_characters_that_were_cut_in_half_are_put_together(tokens: list[Any], spoken: str) -> None:
+    async def conversation() -> tuple[str, Any]:
+        async with engine() as system:
+            processor = system.connect()
+            events = await talk(processor, ready(tokens))
+            return "".join(chunks_of(events)), processor.get_turn(events[0]["turn_id"])
+
+    chunks, turn = run_virtual(conversation())
+    assert (chunks, turn.generated_text, turn.delivered_text) == (spoken, spoken, spoken)
 
 
 @MANY
@@ -164,6 +201,24 @@ def test_error_event_is_an_error_in_whatever_form_it_is_told(item: Any, words: s
     assert event.error == words
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        "Half \ud83d a character. ",
+        {"type": "tool_call", "name": "\ud83d"},
+        {"type": "error", "error": "no quota \ud83d"},
+    ],
+    ids=ascii,
+)
+def test_every_event_can_be_sent_as_json_whatever_the_agent_said(item: Any) -> None:
+    async def conversation() -> list[Any]:
+        async with engine() as system:
+            return await talk(system.connect(), ready(["Hello. ", item]))
+
+    for event in run_virtual(conversation()):
+        assert json.loads(json.dumps(event, ensure_ascii=False, allow_nan=False).encode("utf-8")) == event
+
+
 @virtual
 async def test_error_event_that_is_an_object_fails_the_turn_after_the_text_so_far() -> None:
     async with engine() as system:
@@ -185,6 +240,7 @@ def test_engines_shorter_way_means_the_same(items: list[Any]) -> None:
             skipped += 1
         else:
             text += event.chunk if isinstance(event, StreamToken) else ""
+    text = well_formed(text)
 
     async def generated() -> tuple[str, int]:
         async with engine() as system:
