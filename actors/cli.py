@@ -15,6 +15,9 @@ from protocol.errors import MissingExtraError
 
 __all__ = ["main"]
 
+_EXTRA = {"typer", "rich"}
+"""What the extra `cli` brings."""
+
 
 def main() -> NoReturn:
     """Run the command line, and exit."""
@@ -30,13 +33,14 @@ def _run(arguments: list[str]) -> int:
     try:
         from actors.gateway.command import add_commands  # noqa: PLC0415 - needs the extra
         from actors.speak.command import app, run_command  # noqa: PLC0415 - needs the extra
+
+        add_commands(app)
+        return run_command(arguments)
     except ModuleNotFoundError as missing:
-        if missing.name not in {"typer", "rich"}:
+        if missing.name not in _EXTRA:
             raise
         print(f"antiphon: {MissingExtraError('cli', missing.name)}", file=sys.stderr)
         return ExitCode.BAD_INPUT
-    add_commands(app)
-    return run_command(arguments)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from configparser import ConfigParser
-from importlib.metadata import packages_distributions
+from importlib.metadata import Distribution, distribution, packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -38,19 +39,49 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel in it, and the installed dependencies, which need not be fetched again."""
-    environment = tmp_path_factory.mktemp("elsewhere") / "an environment"
+def core(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return environment(wheel, set(), tmp_path_factory.mktemp("core"))
+
+
+@pytest.fixture(scope="session")
+def with_cli(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return environment(wheel, {"cli"}, tmp_path_factory.mktemp("cli"))
+
+
+def environment(wheel: Path, extras: set[str], folder: Path) -> Path:
+    """Make an environment with the wheel and what it asks for with these extras, and nothing else.
+
+    What it asks for is installed here and need not be fetched again: it is linked.
+    """
+    environment = folder / "an environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python = environment / "bin" / "python"
     pip("--python", python, "install", "--no-deps", wheel)
-    own = Path(subprocess.check_output([python, "-c", PRINT_SITE_PACKAGES], text=True).strip())
-    # A folder named in a .pth file is searched, but its own .pth files (an editable install) are not read.
-    ours = subprocess.check_output([sys.executable, "-c", PRINT_SITE_PACKAGES], text=True)
-    (own / "dependencies.pth").write_text(ours)
+    site = Path(subprocess.check_output([python, "-c", PRINT_SITE_PACKAGES], text=True).strip())
+    for dependency in dependencies(next(site.glob("antiphon-*.dist-info")), extras):
+        for name in {file.parts[0] for file in dependency.files or ()} - {"..", "__pycache__"}:
+            if not (site / name).exists():
+                (site / name).symlink_to(Path(str(dependency.locate_file(name))))
+    pip("--python", python, "check")
     return environment
 
 
+def dependencies(metadata: Path, extras: set[str]) -> list[Distribution]:
+    """Return all that a distribution asks for, directly or not."""
+    found: dict[str, Distribution] = {}
+    asking: list[tuple[Distribution, set[str]]] = [(Distribution.at(metadata), extras)]
+    while asking:
+        one, its_extras = asking.pop()
+        for line in one.requires or ():
+            wanted = Requirement(line)
+            asked_for = any((wanted.marker or ALWAYS).evaluate({"extra": extra}) for extra in {"", *its_extras})
+            if asked_for and wanted.name not in found:
+                found[wanted.name] = distribution(wanted.name)
+                asking.append((found[wanted.name], wanted.extras))
+    return list(found.values())
+
+
+ALWAYS = Marker("python_version > '3'")
 PRINT_SITE_PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
 
 
@@ -72,20 +103,67 @@ def test_the_wheel_holds_both_packages_typed_and_nothing_else(wheel: Path) -> No
     assert any(name.endswith("/LICENSE") for name in info)
 
 
-def test_the_command_speaks_outside_the_checkout(elsewhere: Path, tmp_path: Path) -> None:
+def test_the_command_speaks_outside_the_checkout(with_cli: Path, tmp_path: Path) -> None:
     (tmp_path / "text.md").write_text("# Title\n\nThis is *one* sentence. And another one here.\n")
-    done = run(elsewhere / "bin" / "antiphon", "speak", "text.md", "--tokens-per-second", "0", cwd=tmp_path)
+    done = run(with_cli / "bin" / "antiphon", "speak", "text.md", "--tokens-per-second", "0", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "This is one sentence." in done.stdout
     assert "completed" in done.stdout
 
 
-def test_the_packages_come_from_the_wheel_and_know_their_version(elsewhere: Path, tmp_path: Path) -> None:
+def test_the_packages_come_from_the_wheel_and_know_their_version(with_cli: Path, tmp_path: Path) -> None:
     program = "import actors, protocol; print(actors.__file__, protocol.__file__, sep='\\n')"
-    done = run(elsewhere / "bin" / "python", "-c", program, cwd=tmp_path)
-    assert all(line.startswith(str(elsewhere)) for line in done.stdout.splitlines()), done.stdout + done.stderr
-    version = run(elsewhere / "bin" / "antiphon", "--version", cwd=tmp_path).stdout
+    done = run(with_cli / "bin" / "python", "-c", program, cwd=tmp_path)
+    assert all(line.startswith(str(with_cli)) for line in done.stdout.splitlines()), done.stdout + done.stderr
+    version = run(with_cli / "bin" / "antiphon", "--version", cwd=tmp_path).stdout
     assert version == f"antiphon {SETUP['metadata']['version']}\n"
+
+
+def test_a_turn_needs_nothing_but_the_core(core: Path, tmp_path: Path) -> None:
+    done = run(core / "bin" / "python", "-W", "error", "-c", A_TURN, cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.stdout == "stream_start\ntts_ready_chunk\nstream_end\n"
+
+
+A_TURN = """
+import asyncio
+from actors import MessageProcessor
+
+async def main():
+    processor = MessageProcessor("c", "u")
+    turn_id = await processor.start_turn(session_id="s", user_input="Hi", agent_stream=iter(["Hello ", "there."]))
+    async for event in processor.stream_events(turn_id):
+        print(event["type"])
+
+asyncio.run(main())
+"""
+
+
+def test_only_what_extras_are_for_needs_them(core: Path, tmp_path: Path) -> None:
+    modules = [".".join(source.relative_to(ROOT).with_suffix("").parts) for source in SOURCES]
+    done = run(core / "bin" / "python", "-W", "error", "-c", IMPORT_EACH, *modules, cwd=tmp_path)
+    missing = dict(line.split() for line in done.stdout.splitlines())
+    assert done.stderr == ""
+    assert "actors.speak.command" in missing
+    assert [module for module in missing if not module.startswith(FOR_EXTRAS)] == []
+
+
+FOR_EXTRAS = ("actors.speak.", "actors.gateway.")
+IMPORT_EACH = """
+import importlib, sys
+for module in sys.argv[1:]:
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as missing:
+        print(module, missing.name)
+"""
+
+
+def test_without_its_extra_the_command_names_it(core: Path, tmp_path: Path) -> None:
+    for command in ([core / "bin" / "antiphon"], [core / "bin" / "python", "-m", "actors.cli"]):
+        done = run(*command, "speak", "-", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == "antiphon: typer is not installed: run  pip install 'antiphon[cli]'\n"
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=[str(path.relative_to(ROOT)) for path in SOURCES])
