@@ -148,7 +148,7 @@ def test_only_what_extras_are_for_needs_them(core: Path, tmp_path: Path) -> None
     assert [module for module in missing if not module.startswith(FOR_EXTRAS)] == []
 
 
-FOR_EXTRAS = ("actors.speak.", "actors.gateway.")
+FOR_EXTRAS = ("actors.speak.", "actors.gateway.", "actors.testing.plugin")
 IMPORT_EACH = """
 import importlib, sys
 for module in sys.argv[1:]:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from actors.testing.checker import ContractChecker, ContractViolationError
     from actors.testing.client import RecordedTurn, RecordingClient
     from actors.testing.contract import Point
+    from actors.testing.scenario import Scenario
     from actors.testing.sources import CountedIds, VirtualClock
+    from actors.testing.supervised import DeadlineError, LeftBehindError, SupervisedSystem
     from actors.testing.trace import MessageTrace
     from actors.testing.virtual_loop import StandstillError, VirtualLoop, run_virtual, virtual
 
@@ -25,12 +27,16 @@ __all__ = [
     "ContractChecker",
     "ContractViolationError",
     "CountedIds",
+    "DeadlineError",
+    "LeftBehindError",
     "MessageTrace",
     "Point",
     "RecordedTurn",
     "RecordingClient",
+    "Scenario",
     "ScriptedAgent",
     "StandstillError",
+    "SupervisedSystem",
     "VirtualClock",
     "VirtualLoop",
     "run_virtual",
@@ -41,12 +47,16 @@ _HOMES = {
     "ContractChecker": "checker",
     "ContractViolationError": "checker",
     "CountedIds": "sources",
+    "DeadlineError": "supervised",
+    "LeftBehindError": "supervised",
     "MessageTrace": "trace",
     "Point": "contract",
     "RecordedTurn": "client",
     "RecordingClient": "client",
+    "Scenario": "scenario",
     "ScriptedAgent": "agents",
     "StandstillError": "virtual_loop",
+    "SupervisedSystem": "supervised",
     "VirtualClock": "sources",
     "VirtualLoop": "virtual_loop",
     "run_virtual": "virtual_loop",

@@ -43,7 +43,7 @@ MOMENT = 0.02
 """Real seconds that a thread or socket gets before the clock jumps."""
 PATIENCE = 10.0
 """Real seconds that it gets when there is no timer to jump to, and that work in an executor gets."""
-BYSTANDERS = ("antiphon-background-loop", "antiphon-loop-watchdog", "asyncio_")
+BYSTANDERS = ("antiphon-background-loop", "antiphon-loop-watchdog", "antiphon-deadline", "asyncio_")
 """Threads that never call a loop of their own accord, or (an executor's) are counted by their work."""
 HELD_BACK = 0.1
 """How likely it is that something which is ready lets the others go first."""
