@@ -33,6 +33,13 @@ class LeftTask:
     task: asyncio.Task[Any]
     record: TurnRecord | None
     deadline: float
+    off: bool = False
+    """Whether it has ended, or was given up. Its place in the Supervisor's heap then holds nothing."""
+
+    def call_off(self) -> None:
+        """Wait for it no longer."""
+        self.off = True
+        del self.task, self.record
 
 
 @dataclass(eq=False, slots=True)
@@ -118,9 +125,12 @@ class EngineContext(ActorSystem):
 
     def _settle(self, task: asyncio.Task[Any]) -> None:
         left = self.left_tasks.pop(task, None)
-        if left is None or left.record is None:
+        if left is None:
             return
         record = left.record
+        left.call_off()
+        if record is None:
+            return
         record.running_tasks -= 1
         if record.running_tasks == 0:
             self.tell_connection(record.connection_id, Settled(record.turn_id), record.turn_id)
@@ -142,7 +152,5 @@ class EngineContext(ActorSystem):
         left.task.cancel()
         if left.record is not None:
             left.record.abandoned += (name,)
-            self.log(left.record).warning(
-                "abandoned %r: it did not stop within %.1f s", name, self.settings.interrupt_wait_timeout
-            )
+            self.log(left.record).warning("abandoned %r: it did not stop in time", name)
         self._settle(left.task)

@@ -12,22 +12,21 @@ reads them and goes on.
 
 from __future__ import annotations
 
-from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from actors.connection import Connection
+from actors.context import LeftTask
 from actors.runtime import ChildFailed, ChildStopped, EngineActor, handles
 from protocol.errors import FailureCode
-from protocol.mail import Forget, Pause, ReaderGone, Retain, TaskLeft, TimeOut, Watch
+from protocol.mail import Closed, Forget, Pause, ReaderGone, Retain, TaskLeft, TimeOut, Watch
 from protocol.turn import Failure, TurnStatus
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
-    from actors.context import EngineContext, LeftTask
+    from actors.context import EngineContext
     from actors.record import TurnRecord
     from actors.roster import Roster
 
@@ -63,6 +62,16 @@ class Watched:
         del self.record, self.roster
 
 
+class Kept:
+    """A connection that keeps finished turns for a while."""
+
+    __slots__ = ("connection_id", "off")
+
+    def __init__(self, connection_id: str) -> None:
+        self.connection_id = connection_id
+        self.off = False
+
+
 class Supervisor(EngineActor):
     """One per system. `Watch`, `TaskLeft` and `Retain` tell it what there is to watch."""
 
@@ -71,11 +80,11 @@ class Supervisor(EngineActor):
     def __init__(self, context: EngineContext, parent: Any) -> None:
         super().__init__(context, parent)
         self.context = context
-        self._heap: list[tuple[float, int, Watched | Callable[[float], None]]] = []
+        self._heap: list[tuple[float, int, Watched | Kept | LeftTask]] = []
         self._called_off = 0
         self._order = count()
         self._watched: dict[str, Watched] = {}
-        self._retaining: set[str] = set()
+        self._retaining: dict[str, Kept] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
 
@@ -89,7 +98,7 @@ class Supervisor(EngineActor):
                 self._watch_turn(roster.active, roster)
             self._look_at_retention(roster.connection_id, self.context.clock.now())
         for left in self.context.left_tasks.values():
-            self._at(left.deadline, partial(self._give_up, left))
+            self._at(left.deadline, left)
 
     # Connections.
 
@@ -130,11 +139,7 @@ class Supervisor(EngineActor):
 
     @handles(TaskLeft)
     def _task_left(self, mail: TaskLeft) -> None:
-        self._at(mail.left.deadline, partial(self._give_up, mail.left))
-
-    def _give_up(self, left: LeftTask, _now: float) -> None:
-        if left.task in self.context.left_tasks:
-            self.context.abandon(left)
+        self._at(mail.left.deadline, mail.left)
 
     @handles(Retain)
     def _retain(self, mail: Retain) -> None:
@@ -148,16 +153,25 @@ class Supervisor(EngineActor):
         dues = [(record.ended or 0.0) + retention for record in roster.finished or ()] if roster else []
         if dues and dues[0] <= now:
             self.context.tell_connection(connection_id, Forget(now))
+        self._keep_no_longer(connection_id)
         next_due = next((due for due in dues if due > now), None)
-        if next_due is None:
-            self._retaining.discard(connection_id)
-        else:
-            self._retaining.add(connection_id)
-            self._at(next_due, partial(self._look_at_retention, connection_id))
+        if next_due is not None:
+            kept = self._retaining[connection_id] = Kept(connection_id)
+            self._at(next_due, kept)
+
+    @handles(Closed)
+    def _closed(self, mail: Closed) -> None:
+        self._keep_no_longer(mail.connection_id)
+
+    def _keep_no_longer(self, connection_id: str) -> None:
+        kept = self._retaining.pop(connection_id, None)
+        if kept is not None:
+            kept.off = True
+            self._count_off()
 
     # The clock.
 
-    def _at(self, due: float, what: Watched | Callable[[float], None]) -> None:
+    def _at(self, due: float, what: Watched | Kept | LeftTask) -> None:
         heappush(self._heap, (due, next(self._order), what))
         self._arm()
 
@@ -166,9 +180,13 @@ class Supervisor(EngineActor):
         if watched is None:
             return
         watched.call_off()
+        self._count_off()
+
+    def _count_off(self) -> None:
+        """Sweep the heap when half of it is of no use any more."""
         self._called_off += 1
         if self._called_off > 64 and self._called_off * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if not (isinstance(entry[2], Watched) and entry[2].off)]
+            self._heap = [entry for entry in self._heap if not entry[2].off]
             heapify(self._heap)
             self._called_off = 0
 
@@ -192,12 +210,16 @@ class Supervisor(EngineActor):
             if not self._heap or self._heap[0][0] > now:
                 break
             what = heappop(self._heap)[2]
-            if not isinstance(what, Watched):
-                what(now)
+            if isinstance(what, LeftTask):
+                if not what.off:
+                    self.context.abandon(what)
             elif what.off:
                 self._called_off -= 1
-            else:
+            elif isinstance(what, Watched):
                 self._look_at(what, now)
+            else:
+                del self._retaining[what.connection_id]
+                self._look_at_retention(what.connection_id, now)
         self._arm()
 
     # One turn.

@@ -36,6 +36,7 @@ from protocol.mail import (
     AttachAgent,
     Cleanup,
     CleanupCompleted,
+    Closed,
     InterruptTurn,
     InterruptTurns,
     MarkPlayed,
@@ -176,16 +177,16 @@ class ConversationSystem:
         self._stop(context)
 
     def _stop(self, context: EngineContext) -> None:
-        """Stop every actor, without waiting for anything; no turn is left by now."""
+        """End what is left, without waiting for anything."""
         self._closed = self._stopping = True
+        for connection_id in tuple(context.rosters):
+            self._forget(connection_id)
+        for actor in tuple(context.registry.values()):
+            actor.stop_now()
         for left in tuple(context.left_tasks.values()):
             context.abandon(left)
         if self._watchdog is not None:
             self._watchdog.stop()
-        for actor in tuple(context.registry.values()):
-            actor.stop_now()
-        self._processors.clear()
-        context.rosters.clear()
         if _shared.get(context.loop) is self:
             del _shared[context.loop]
 
@@ -249,6 +250,7 @@ class ConversationSystem:
         roster = self.context.rosters.pop(connection_id, None)
         if roster is None:
             return
+        roster.closed = True
         for record in roster.turns.values():
             if record.interrupt("shutdown"):  # its Connection could not see to it
                 self._turn_finished(record)
@@ -256,6 +258,7 @@ class ConversationSystem:
             discard_stream(order.agent_stream)
         if roster.connection is not None:
             self.context.call(roster.connection.stop_now)
+        self.context.tell_supervisor(Closed(connection_id), connection_id)
 
     def _close_if_unused(self) -> None:
         """End a system that standalone processors have shared, when the last one has gone."""
@@ -612,7 +615,6 @@ class MessageProcessor:
         except (TimeoutError, SystemClosedError, ConnectionGoneError):
             logger.warning("connection %s did not shut down in time", roster.connection_id)
         finally:  # also when this call is cancelled
-            roster.closed = True
             system._forget(roster.connection_id)
             system._close_if_unused()
 
@@ -661,7 +663,6 @@ def _collected(
         roster = system.context.rosters.get(connection_id) if system is not None else None
         if system is None or roster is None or system._closed:
             return
-        roster.closed = True
         system._forget(connection_id)
         system._close_if_unused()
 

@@ -17,6 +17,7 @@ __all__ = [
     "AttachAgent",
     "Cleanup",
     "CleanupCompleted",
+    "Closed",
     "End",
     "EndPlaced",
     "EndTaken",
@@ -205,6 +206,12 @@ class Retain(NamedTuple):
 
     connection_id: str
     turn_id: str
+
+
+class Closed(NamedTuple):
+    """To the Supervisor: this connection is closed, and what it kept is forgotten."""
+
+    connection_id: str
 
 
 class Forget(NamedTuple):

@@ -316,6 +316,29 @@ async def test_shutdown_is_not_held_up_by_whoever_dies_meanwhile(kind: str) -> N
         assert (await read(stream))[-1]["type"] == "stream_end"
 
 
+@virtual(seeds=SEEDS)
+async def test_shutdown_ends_the_turns_of_connections_that_cannot_answer() -> None:
+    finished: list[Any] = []
+
+    async with engine(on_busy="queue") as system:
+        system.on_turn_finished(finished.append)
+        processor = system.connect()
+        turns = [await processor.start_turn(agent_stream=hang(), turn_id=number) for number in range(3)]
+        streams = [processor.stream_events(turn_id) for turn_id in turns]
+        await asyncio.sleep(0.1)
+
+        def kill(actor: Any, _message: Any) -> None:
+            if actor.kind == "connection":
+                actor.kill()
+
+        system.context.tap = kill
+        await asyncio.wait_for(system.shutdown(), 0.1)
+        assert system.inspect().actors == []
+    assert sorted(turn.turn_id for turn in finished) == ["0", "1", "2"]
+    for stream in streams:
+        assert end_of(await read(stream)) == ("interrupted", "shutdown")
+
+
 # What a service plugs in.
 
 

@@ -269,7 +269,7 @@ def _late_chunk(patch: Patch) -> None:
 
 def _waits_for_the_agent(patch: Patch) -> None:
     """An interrupt waits until the agent has stopped, however long that takes."""
-    patch.setattr(Supervisor, "_give_up", lambda _self, _left, _now: None)
+    patch.setattr(EngineContext, "abandon", lambda _self, _left: None)
 
 
 def _leaves_the_agent(patch: Patch) -> None:
@@ -284,9 +284,10 @@ def _leaves_the_agent(patch: Patch) -> None:
 
 def _abandoned_without_a_name(patch: Patch) -> None:
     def abandon(self: EngineContext, left: Any) -> None:
+        record = left.record
         _abandon(self, left)
-        if left.record is not None:
-            left.record.abandoned = ()
+        if record is not None:
+            record.abandoned = ()
 
     _abandon = EngineContext.abandon
     patch.setattr(EngineContext, "abandon", abandon)
