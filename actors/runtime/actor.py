@@ -66,11 +66,15 @@ class LoopRef(pykka.ActorRef[A]):
 
         """
         loop = self.actor_inbox._loop
-        if loop is not None and loop is not asyncio.get_running_loop():
-            if loop.is_closed():
-                raise ActorDeadError(f"{self} not found")
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.request(message), loop))
-        return await self.actor_inbox.request(message, self)
+        if loop is None or loop is asyncio.get_running_loop():
+            return await self.actor_inbox.request(message, self)
+        request = self.actor_inbox.request(message, self)
+        try:
+            answer = asyncio.run_coroutine_threadsafe(request, loop)
+        except RuntimeError:  # the loop is closed
+            request.close()
+            raise ActorDeadError(f"{self} not found") from None
+        return await asyncio.wrap_future(answer)
 
 
 class LoopActor(pykka.Actor):
@@ -118,6 +122,8 @@ class LoopActor(pykka.Actor):
     def _run(self) -> None:
         """Handle the mail that is there: all control, and a batch of data. Called by the loop."""
         mailbox = self.actor_inbox
+        if mailbox.closed:
+            return
         if not self._set_up:
             self._set_up = True
             try:

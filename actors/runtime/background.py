@@ -36,6 +36,11 @@ class LoopThread:
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.close()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs; in a forked process it does not."""
+        return self._thread.is_alive()
+
     def stop(self, timeout: float | None = None) -> None:
         """End the loop and wait for its thread; tasks that still run are left where they are. May be called again."""
         with contextlib.suppress(RuntimeError):  # it is closed
@@ -51,6 +56,6 @@ def background_loop() -> LoopThread:
     """Return the process's background loop, started with the first call."""
     global _background  # noqa: PLW0603 - one for the process, as Pykka's registry is
     with _lock:
-        if _background is None or _background.loop.is_closed():
+        if _background is None or not _background.is_alive:
             _background = LoopThread("antiphon-background-loop")
         return _background

@@ -129,7 +129,7 @@ class EngineActor(LoopActor):
 
     @classmethod
     def launch(cls, *args: Any, **kwargs: Any) -> Self:
-        """Start an actor and return it: for the one that looks after it."""
+        """Start an actor, in the loop's own thread, and return it: for the one that looks after it."""
         actor = cls(*args, **kwargs)
         system = actor.system
         system.register(actor)
@@ -240,12 +240,14 @@ class EngineActor(LoopActor):
             return
         mailbox = self.actor_inbox
         try:
-            while mailbox.has_control:
+            for _ in range(BATCH):
+                if not mailbox.has_control:
+                    if not mailbox.paused:
+                        self.run_data(mailbox)
+                    break
                 self._receive(mailbox.take_control())
                 if self._has_stopped():
                     return
-            if not mailbox.paused:
-                self.run_data(mailbox)
         except BaseException as error:  # noqa: BLE001 - rule 3
             self._fail(error)
         if not self._has_stopped():
@@ -297,7 +299,7 @@ class EngineActor(LoopActor):
             if mail is NO_MAIL:
                 return
             self._receive(mail)
-            if self.stopped or mailbox.paused:
+            if self.stopped or mailbox.paused or mailbox.has_control:
                 return
 
     def _receive(self, mail: Any) -> None:
@@ -352,7 +354,8 @@ class EngineActor(LoopActor):
         if reply is not None:
             if self._deferred is not None:
                 self._deferred.discard(reply)
-            reply.set(value)
+            if not reply.answered:  # the actor has ended meanwhile
+                reply.set(value)
 
     # Ending.
 

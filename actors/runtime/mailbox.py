@@ -361,9 +361,9 @@ class Mailbox:
     # Pykka's inbox protocol, as far as its teardown uses it.
 
     def get(self) -> Envelope[Any]:
-        """Remove and return the oldest data message; there must be one."""
-        envelope: Envelope[Any] = self.take()
-        return envelope
+        """Remove and return the oldest data message, in an envelope; there must be one."""
+        mail = self.take()
+        return mail if isinstance(mail, Envelope) else Envelope(mail)
 
     def empty(self) -> bool:
         """Whether no data message waits."""

@@ -246,6 +246,39 @@ async def test_control_is_handled_before_data() -> None:
 
 
 @virtual
+async def test_control_that_comes_while_data_is_handled_is_handled_before_the_rest_of_it() -> None:
+    class Stopper(Worker):
+        @handles(Note)
+        def _note(self, mail: Note) -> None:
+            self.log.append(mail.text)
+            self.actor_inbox.post(Notice(f"after {mail.text}"))
+            if mail.text == 2:
+                self.actor_inbox.post(StopNow())
+
+    worker = Stopper.launch(ActorSystem())
+    for number in range(1, 10):
+        worker.actor_inbox.offer(Note(number))
+    await asyncio.sleep(1)
+    assert worker.log == [1, "after 1", 2, "after 2", "on_stop"]
+
+
+@pytest.mark.timeout(10)
+@virtual
+async def test_an_actor_that_sends_itself_control_for_ever_does_not_hold_up_the_loop() -> None:
+    class Busy(Worker):
+        @handles(Notice)
+        def _notice(self, mail: Notice) -> None:
+            self.log.append(mail.text)
+            self.actor_inbox.post(Notice(mail.text + 1))
+
+    busy = Busy.launch(ActorSystem())
+    busy.actor_inbox.post(Notice(0))
+    await asyncio.sleep(0)
+    assert 1 <= len(busy.log) <= 64
+    busy.stop_now()
+
+
+@virtual
 async def test_a_paused_actor_handles_control_alone() -> None:
     worker = Worker.launch(ActorSystem())
     worker.actor_inbox.pause()
@@ -370,6 +403,22 @@ async def test_who_waits_for_a_deferred_answer_is_told_of_the_actors_end() -> No
     outcome = await asyncio.gather(*answers, return_exceptions=True)
     assert outcome[0] == "in time"
     assert [type(error) for error in outcome[1:]] == [ActorDeadError] * 2
+
+
+@virtual
+async def test_an_answer_after_the_end_is_nothing() -> None:
+    worker = Worker.launch(ActorSystem())
+    asked: list[Any] = [
+        worker.actor_ref.ask(Later(), block=False),
+        asyncio.ensure_future(worker.actor_ref.request(Later())),
+    ]
+    await asyncio.sleep(1)
+    worker.stop_now()
+    for reply in worker.replies:
+        worker.answer(reply, "too late")
+    for question in asked:
+        with pytest.raises(ActorDeadError):
+            await question
 
 
 @virtual

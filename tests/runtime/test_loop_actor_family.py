@@ -124,6 +124,43 @@ async def test_a_parent_is_told_of_what_becomes_of_its_children() -> None:
     await ended(*members.values())
 
 
+@virtual
+async def test_a_parent_is_told_once_even_of_a_child_that_was_over_before_it_began() -> None:
+    class Brief(LoopActor):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stop()
+
+    class Parent(Member):
+        def on_start(self) -> None:
+            self.start_child(Brief)
+
+    root = Parent.start("root", [])
+    for _ in range(5):
+        await asyncio.sleep(0)
+        children, words = await root.proxy().known()
+    assert children == ()
+    assert [type(word) for word in words] == [ChildStopped]
+    await root.stop(block=False)
+
+
+@virtual
+async def test_mail_without_an_envelope_does_not_disturb_the_end() -> None:
+    log: list[Any] = []
+    root = Member.start("root", log)
+    child: Any = await root.ask(Start("child"), block=False)
+    child.stop(block=False)
+    child.actor_inbox.offer("not an envelope")
+    asked = child.ask("too late", block=False)
+    with pytest.raises(ActorDeadError):
+        await asked
+    await asyncio.sleep(0.1)
+    children, words = await root.proxy().known()
+    assert children == ()
+    assert words == [ChildStopped(child)]
+    await root.stop(block=False)
+
+
 @pytest.mark.parametrize("hook", ["on_start", "on_stop"])
 @virtual
 async def test_a_child_whose_hook_raises_has_failed(hook: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 
@@ -71,3 +73,25 @@ def test_actors_started_outside_a_loop_share_one_thread() -> None:
     refs = [LoopActor.start() for _ in range(50)]
     assert threading.active_count() <= before + 1
     assert all(ref.stop() for ref in refs)
+
+
+FORK = """
+import os
+from actors.runtime import LoopActor
+
+class Echo(LoopActor):
+    def on_receive(self, message):
+        return message
+
+assert Echo.start().ask("in the parent") == "in the parent"
+child = os.fork()
+if child == 0:
+    answer = Echo.start().ask("in the child", timeout=10)
+    os._exit(0 if answer == "in the child" else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+def test_a_forked_process_gets_a_background_loop_of_its_own() -> None:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()

@@ -207,6 +207,13 @@ def test_an_ask_to_a_closed_loop_fails_and_does_not_hang() -> None:
 
 
 @pytest.mark.timeout(10)
+async def test_a_request_to_a_closed_loop_fails() -> None:
+    ref = await asyncio.to_thread(actor_of_a_closed_loop)
+    with pytest.raises(ActorDeadError):
+        await ref.request("anybody there?")
+
+
+@pytest.mark.timeout(10)
 def test_an_ask_from_another_thread_to_a_closed_loop_fails_too() -> None:
     ref = actor_of_a_closed_loop()
     raised: list[BaseException] = []
