@@ -184,6 +184,7 @@ class Producer(EngineActor):
             parts = record.parts
             chunker = self._chunker
             text: Any
+            due = False
             record.pull_since = now()
             async for item in source:
                 if self._over:
@@ -204,16 +205,20 @@ class Producer(EngineActor):
                     record.pull_since = now()
                     continue
                 attention = record.attention
-                if attention is None or len(parts) >= GATHER or len(text) > GATHER or attention(text):
-                    text = self._heard(text)
-                    if text and (self._unsent is not None or len(text) > GATHER_CHARS or not chunker.deliver(text)):
-                        record.pull_since = None
-                        await self._wait_for_room(text)
-                    if self._total > self._most:
-                        failure = self._too_long()
-                        break
-                else:
+                if due or attention is None or len(parts) >= GATHER or len(text) > GATHER:
+                    due = False
+                elif (found := attention(text)) is None or found.lastgroup == "more":
                     parts.append(text)
+                    due = found is not None  # the next text decides: they go together
+                    record.pull_since = now()
+                    continue
+                text = self._heard(text)
+                if text and (self._unsent is not None or len(text) > GATHER_CHARS or not chunker.deliver(text)):
+                    record.pull_since = None
+                    await self._wait_for_room(text)
+                if self._total > self._most:
+                    failure = self._too_long()
+                    break
                 record.pull_since = now()
         except _End as end:
             failure = end.failure

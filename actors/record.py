@@ -24,6 +24,7 @@ from protocol.speech import RemovedSpan, SpeechChunk
 from protocol.turn import ConversationTurn, Failure, TurnStatus
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
@@ -169,8 +170,9 @@ class TurnRecord:
         # The ledger.
         self.parts: list[str] = []
         """Pieces of text that the Producer has pulled and not passed on yet: nothing could come of them."""
-        self.attention: Callable[[str], object] | None = None
-        """Set by the Chunker: finds the text that is worth passing on at once. None: any is."""
+        self.attention: Callable[[str], re.Match[str] | None] | None = None
+        """Set by the Chunker: finds the text that is worth passing on, at once or (group `more`) with the next one.
+        None: any text is."""
         self._blocks: list[str] = []
         self.delivered_to = 0
         self.played_to = 0

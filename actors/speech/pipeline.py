@@ -29,10 +29,6 @@ SLICE: Final = 2048  # longer text goes through in parts, so that nothing copies
 MAX_INDENT: Final = 3  # blanks before a line of text; more of them are code
 ASIDE: Final = 240  # how much plain text waits for the end of its sentence at most
 
-_AWAITS_MORE: Final = re.compile(  # a mark at the end of the text, which only what comes next can decide
-    r"(?:[.!?…؟۔।॥።][.!?…\"'”’»)\]*_`]*(?:[ \t]?|\n[ \t]*(?:[-*+]|\d{1,9}[.)]?)?[ \t]*)"
-    r"|(?<=[^ \t\n])\n[ \t]*(?:[-*+]|\d{1,9}[.)]?)?[ \t]*|[,;:])\Z"
-)
 _CONCERNS: Final = re.compile(rf"[{FILTERED}\n{BULLETS}]")
 _ASCII_CONCERNS: Final = re.compile(rf"[{FILTERED_ASCII}\n]")
 _LINES: Final = re.compile(rf"[\n{BULLETS}]")  # with the filters off, line ends are the sentence stage's
@@ -83,7 +79,10 @@ class SpeechPipeline:
         self._settings = settings = settings or _DEFAULT
         self._normalise = normalise
         self.attention: re.Pattern[str] | None = None
-        """What the next text has to contain for a chunk to come of it; None: whatever it contains, feed it."""
+        """What the next text has to contain for a chunk to come of it; None: whatever it contains, feed it.
+
+        Where the match has the group `more`, only the text after that one can decide: both may be fed together.
+        """
         self._waits = ""  # what waits: for the row, or (on the short way) all that is pending of the next chunk
         self._start = 0  # its source offset
         self._room = 0  # how long it may grow without a look
@@ -119,7 +118,7 @@ class SpeechPipeline:
             mark = attention.search(text)
             if mark is None:
                 return []
-            if _AWAITS_MORE.match(text, mark.start()) is not None:
+            if mark.lastgroup is not None:
                 self.attention = None
                 return []
         out: list[SpeechChunk] = []

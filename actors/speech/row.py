@@ -33,11 +33,24 @@ _ENDS: Final = ".!?…‼⁇⁈⁉．。！？｡؟۔।॥።፧፨։។៕།�
 FILTERED_ASCII: Final = r"*_~\[`<&\\$|/("
 FILTERED: Final = FILTERED_ASCII + "（［【" + RANGES
 """What concerns a filter within a line of text, as the inside of a character class."""
-ATTENTION: Final = re.compile(f"[<{_ENDS}]")  # what may end a sentence, or hide what follows
-FIRST: Final = re.compile(f"[<{_ENDS}{CLAUSES}]")  # as long as a clause is enough
-_PARTNERS: Final = re.compile(rf"[\])>{_ENDS}{FILTERED}]")  # as long as a mark is open that holds sentences back
+# A mark at the end of the text, which only what comes next can decide: a full stop, a line end with what may begin
+# the next list item, a clause mark.
+_ITEM: Final = r"[ \t]*(?:[-*+]|\d{1,9}[.)]?)?[ \t]*"
+_AWAITS_MORE: Final = (
+    rf"(?:(?<=[.!?…؟۔।॥።])[.!?…\"'”’»)\]*_`]*(?:[ \t]?|\n{_ITEM})|(?<=[^ \t\n]\n){_ITEM}|(?<=[,;:]))\Z(?P<more>)"
+)
+
+
+def _attention(characters: str) -> re.Pattern[str]:
+    """The first of these characters; the group `more` is there if it has to be seen with what comes next."""
+    return re.compile(f"[{characters}](?:{_AWAITS_MORE})?")
+
+
+ATTENTION: Final = _attention(f"<{_ENDS}")  # what may end a sentence, or hide what follows
+FIRST: Final = _attention(f"<{_ENDS}{CLAUSES}")  # as long as a clause is enough
+_PARTNERS: Final = _attention(rf"\])>{_ENDS}{FILTERED}")  # as long as a mark is open that holds sentences back
 _INSIDE: Final = re.compile("[`~>]")  # within code or reasoning: only what may be its end
-_BRACKETS: Final = re.compile(r"[\[\])`\\\n]")  # as long as it is a bracket
+_BRACKETS: Final = _attention(r"\[\])`\\\n")  # as long as it is a bracket
 _UNLIKE_RULE: Final = re.compile(r"[^ \t|:-]")  # below what may be a table's header
 _CONCERNS: Final = re.compile(rf"[{FILTERED}\n]")
 MAY_GO_ON: Final = re.compile(r"[!0-9#]\Z|(?<![A-Za-z0-9])(?:https?|htt?|ht?|ftp?|f|[Ww]{1,3}):?\Z")

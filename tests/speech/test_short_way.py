@@ -83,3 +83,17 @@ def test_it_is_taken_again_behind_markup() -> None:
     pipeline.feed("The **door** is blue. It was red. And")
 
     assert not pipeline._filtering
+
+
+def test_it_tells_when_only_the_next_text_can_decide() -> None:
+    pipeline = SpeechPipeline()
+    pipeline.feed("The door is blue. It")
+    attention = pipeline.attention
+    assert attention is not None
+
+    decided_later = [attention.search(token) for token in (" red.", ' red."', " red. ", "red\n", "red.\n- ")]
+    decided_now = [attention.search(token) for token in (" red. A", "\n", "\n\n", "。", "<")]
+
+    assert all(found is not None and found.lastgroup == "more" for found in decided_later)
+    assert all(found is not None and found.lastgroup is None for found in decided_now)
+    assert attention.search(" red") is None
