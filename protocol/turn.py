@@ -8,8 +8,9 @@ Theory of operation. Two things must be in before the end may be sent, and they 
 Producer's word that the agent is done, and the Chunker's word that the *final* flush has been taken by the
 Emitter. They arrive in either order (DRAINING, FLUSHED). Then the Emitter is sent the end and says when it has
 placed it behind the last chunk (ENDING → CLOSING). The turn is over when a reader was handed that end: until then
-it can be interrupted. An interrupt goes from anywhere straight to OVER; a child that dies takes the short way to
-CLOSING, because what it held is lost and what is in the outbox can still be delivered.
+it can be interrupted. An interrupt goes straight to OVER, wherever the turn stands; a child that dies takes the short
+way to CLOSING, because what it held is lost and what is in the outbox can still be delivered. (A turn that waits for
+another has no machine yet, and its record alone is interrupted.)
 """
 
 from __future__ import annotations
@@ -138,6 +139,7 @@ TRANSITIONS: dict[Phase, dict[Input, Step]] = {
         Input.INTERRUPT: _CUT,
     },
     Phase.ENDING: {
+        # Not END_TAKEN: before a reader can be handed the end, END_PLACED is in the Turn's mailbox.
         Input.END_PLACED: Step(Phase.CLOSING, (Effect.STOP_CHILDREN,)),
         Input.CHILD_DIED: _BROKEN,
         Input.INTERRUPT: _CUT,
