@@ -6,7 +6,7 @@ A line of the file is a JSON object with `tokens` (the text pieces as they came)
 chunks no mark-up, URL, tag, emoji, empty or over-long chunk is left, if its chunks are the same for the
 recorded tokens, one character at a time and the whole at once, and if chunks and removed spans tile the text.
 Exit code 1 if any answer is not.
-"""  # noqa: D400
+"""
 
 from __future__ import annotations
 

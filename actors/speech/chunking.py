@@ -2,9 +2,11 @@
 
 The stage keeps the pieces of one pending chunk. A `Break` sends it off if it is wide enough for a voice (or
 the first of the turn, which should be heard at once); text beyond `max_chars` sends off what stands before
-the last clause, else the last word, never inside a grapheme or a number that would fit. What was removed
-within a chunk belongs to it, what lies between chunks waits for `take_removed`, with adjacent spans of one
-rule as one. Nothing leaves that a voice could not say.
+the cut of `actors.speech.cuts`. What was removed within a chunk belongs to it, what lies between chunks waits
+for `take_removed`, with adjacent spans of one rule as one. Nothing leaves that a voice could not say.
+
+Every decision is made on the characters that are pending, counted from their first one, and never on how
+they were divided among pieces.
 """
 
 from __future__ import annotations
@@ -12,35 +14,25 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import regex
-
+from actors.speech.cuts import CLAUSES, MAX_MUTE, best_cut, first_clause, first_speakable, pause_cut, width
 from actors.speech.pieces import Break, Mood, Piece, Removed, Stray, Strength, Text
 from protocol.speech import RemovedSpan, SpeechChunk
 
-__all__ = ["BLANK", "CLAUSES", "Chunking", "first_clause", "speakable", "tidy", "width"]
+__all__ = ["BLANK", "Chunking", "tidy"]
 
 BLANK: Final = "blank"
 UNSPEAKABLE: Final = "unspeakable"
 LATE: Final = "late mark"
-MAX_PIECES: Final = 512  # of one pending chunk: removals that alternate without text between them end it
+MAX_HOLES: Final = 128  # removals within one pending chunk: more of them, without much text between, end it
 LITTLE: Final = 16  # how much pending text may leave the stage to go on without it
-MAX_MUTE: Final = 240  # how much without anything speakable waits for something that is
+SMALL: Final = 32  # pieces of text shorter than this are put together, so that few are kept
 
-_SPEAKABLE: Final = regex.compile(r"[\p{L}\p{N}\p{Sc}\p{Sm}]")
-_PLAIN_WORD: Final = re.compile(r"[^\W_]")
-_WIDE: Final = re.compile(
-    "[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6"
-    "\U00020000-\U0003fffd]"
-)
-CLAUSES: Final = ",;:—–，、；：،؛"
-_CLAUSE: Final = re.compile(r"[,;:–،؛](?=\s)|(?<!\d)[，：]|[、；—]")
-_AWAITS_BLANK: Final = ",;:–،؛"
 _BLANK_RUN: Final = re.compile(r"\s{2,}|[^\S ]")
-_GRAPHEME: Final = regex.compile(r"\X")
-_CLOSED: Final = ".!?…:;,，、；：。！？।॥።؟۔։,—–-"
 _GAP_BEFORE_MARK: Final = re.compile(r" +(?=[,.;:!?](?:\s|\Z))")
 _DASHES: Final = "-–—•·"
 _LEADING_DASH: Final = re.compile(r"\A[-–—•·]+\s+")
+_CLOSED: Final = ".!?…:;,，、；：。！？।॥።፣؟۔،؛։—–-"  # after one of these a block needs no other mark
+_CLOSERS: Final = "\"'”’»)]}」』）】》〉"
 _JOINERS: Final = (  # script, comma, full stop, blank between
     (re.compile(r"[\u3040-\u30ff]"), "、", "。", ""),
     (re.compile(r"[\u4e00-\u9fff]"), "，", "。", ""),
@@ -49,40 +41,6 @@ _JOINERS: Final = (  # script, comma, full stop, blank between
     (re.compile(r"[\u0530-\u058f]"), ",", "։", " "),
     (re.compile(r"[\u1200-\u137f]"), "፣", "።", " "),
 )
-
-
-def width(text: str) -> int:
-    """Columns: wide characters (CJK) count two."""
-    return len(text) + len(_WIDE.findall(text)) if not text.isascii() else len(text)
-
-
-def speakable(text: str) -> bool:
-    """Whether a voice has anything to say: a letter, a digit, or a sign that has a name."""
-    return _PLAIN_WORD.search(text) is not None or _SPEAKABLE.search(text) is not None
-
-
-def tidy(text: str, *, gaps: bool = False) -> str:
-    """Text as it is said: single blanks, none before a mark (where something was removed), no dash at its start."""
-    text = text.strip()
-    if ("  " in text or not text.isprintable()) and _BLANK_RUN.search(text) is not None:
-        text = " ".join(text.split())
-    if gaps or " ," in text:
-        text = _GAP_BEFORE_MARK.sub("", text)
-    if text[0] in _DASHES:
-        text = _LEADING_DASH.sub("", text, count=1)
-    return text
-
-
-def first_clause(text: str, first_min: int, max_chars: int | None) -> int:
-    """How much of a turn's first text may leave at a clause that is wide enough; 0: nothing yet."""
-    for clause in _CLAUSE.finditer(text):
-        at = clause.end()
-        if max_chars is not None and at > max_chars:
-            break
-        head = text[:at]
-        if width(head) >= first_min and speakable(head):
-            return at + 1 if clause[0] in _AWAITS_BLANK else at
-    return 0
 
 
 class Chunking:
@@ -95,6 +53,7 @@ class Chunking:
         "_first_min",
         "_gap",
         "_gaps",
+        "_holes",
         "_joins",
         "_max",
         "_min",
@@ -102,7 +61,9 @@ class Chunking:
         "_next_mood",
         "_over",
         "_pieces",
-        "_said",
+        "_run",
+        "_said_at",
+        "_sought",
     )
 
     def __init__(
@@ -117,9 +78,12 @@ class Chunking:
         self._first_min = first_min_chars
         self._max = max_chars
         self._exact = exact  # the text of a chunk is its span: nothing is joined, nothing tidied
-        self._pieces: list[Text | Removed] = []
+        self._pieces: list[Text | Removed] = []  # the first is text that does not begin with a blank
         self._chars = 0  # of the pending text
-        self._said = False  # it holds something speakable
+        self._holes = 0  # removals in it
+        self._run: Text | None = None  # the blanks behind a whole sentence that is too short to go alone
+        self._said_at = -1  # where in it the first speakable character stands, or -1
+        self._sought = 0  # up to where it holds no clause that the first chunk could leave at
         self._first = True  # no chunk has left yet
         self._mood: str | None = None
         self._next_mood: str | None = None  # a tag was seen; it waits for the text that it belongs to
@@ -131,7 +95,7 @@ class Chunking:
     @property
     def room(self) -> int:
         """How much more text may come before any of it could be too much for one chunk."""
-        return 1 << 30 if self._max is None else self._max - self._chars
+        return 1 << 30 if self._max is None else self._limit() - self._chars
 
     @property
     def seeks_clause(self) -> bool:
@@ -170,12 +134,14 @@ class Chunking:
             if self._gap is not None:
                 self._gaps.append(self._gap)
                 self._gap = None
-        elif self._over and self._said:
+        elif self._over:
             self._emit(out)
             self._mood = None
             self._over = False
-        elif words and self._said:
-            self._emit_words(out)
+        elif words and self._said_at >= 0:
+            at = self._outside_replacement(pause_cut(self._raw()))
+            if at:
+                self._split(at, out)
         return out
 
     def take_removed(self) -> list[RemovedSpan]:
@@ -210,68 +176,73 @@ class Chunking:
         """Begin with a plain text pending, or none."""
         self._first, self._gap, self._gaps = first, gap, gaps
         if pending.text:
-            self._pieces = [pending]
-            self._chars = len(pending.text)
-            self._said = speakable(pending.text)
+            self._keep(pending)
 
     # What comes in.
 
     def _take(self, piece: Text, out: list[SpeechChunk]) -> None:
-        text = piece.text
         if not self._pieces or self._over or self._next_mood is not None:
-            body = text.lstrip()
-            if not body:
-                self._blank(piece)
+            blank, body = _without_lead(piece)
+            if blank is not None:
+                self._blank(blank)
+                self._settle(out)
+            if body is None:
                 return
-            if self._pieces and len(body) < len(text):
-                verbatim = len(text) == piece.end - piece.start
-                middle = piece.start + len(text) - len(body) if verbatim else piece.start
-                self._blank(Text(text[: len(text) - len(body)], piece.start, middle))
-                piece, text = Text(body, middle, piece.end), body
+            piece = body
             mood = self._next_mood or (None if self._over else self._mood)
             if mood != self._mood:
-                if self._said:
+                if self._said_at >= 0:
                     self._emit(out)
                 self._mood = mood
             self._next_mood = None
             self._over = False
-            if not self._pieces and len(body) < len(text):
-                middle = piece.start + len(text) - len(body) if len(text) == piece.end - piece.start else piece.end
-                if middle > piece.start:
-                    self._add_gap(piece.start, middle, BLANK)
-                piece, text = Text(body, middle, piece.end), body
-        self._pieces.append(piece)
-        self._chars += len(text)
-        if not self._said and speakable(text):
-            self._said = True
-        if self._first and self._first_min is not None:
-            self._leave_early(out)
-        if self._max is not None:
-            while self._chars > self._max - 2 * len(self._joins) and self._cut(out):
-                pass
-        elif not self._said and self._chars > MAX_MUTE:
-            self._dissolve()
-        if len(self._pieces) > MAX_PIECES:
-            self._close(out)
+        self._keep(piece)
+        self._settle(out)
+
+    def _settle(self, out: list[SpeechChunk]) -> None:
+        """Send off what can leave at a clause, and what is too long for one chunk."""
+        while self._pieces:
+            if self._first and self._first_min is not None and self._leave_early(self._first_min, out):
+                continue
+            bound = MAX_MUTE if self._max is None else self._limit()
+            if self._chars <= bound:
+                return
+            if self._joins and self._offset(self._joins[0][0]) >= bound:
+                self._split(self._offset(self._joins[0][0]), out)  # no room for the marks between the blocks
+            elif not 0 <= self._said_at < bound:
+                self._split(bound, out)
+            elif self._max is None or not self._cut(bound, out):
+                return
 
     def _blank(self, piece: Text) -> None:
-        if self._pieces:
-            self._pieces.append(piece)
-            self._chars += len(piece.text)
-            if self._max is not None and self._chars > self._max + MAX_MUTE and self._over:
-                self._chars = self._max + MAX_MUTE
-                self._pieces[-2:] = _glued(self._pieces[-2:])
-        elif piece.end > piece.start:
-            self._add_gap(piece.start, piece.end, BLANK)
+        if not self._pieces:
+            if piece.end > piece.start:
+                self._add_gap(piece.start, piece.end, BLANK)
+            return
+        last = self._pieces[-1]
+        if self._exact:
+            self._keep(piece)
+        elif last is self._run and last.end == piece.start:
+            self._run = self._pieces[-1] = Text(" ", last.start, piece.end)  # blanks without end take no room
+        else:
+            self._run = Text(" ", piece.start, piece.end)
+            self._pieces.append(self._run)
+            self._chars += 1
 
     def _take_stray(self, piece: Stray, out: list[SpeechChunk]) -> None:
-        if self._pieces:
-            self._pieces.append(Text(*piece))
-            self._chars += len(piece.text)
-        elif self._exact:
+        if self._exact and not self._pieces:
             self._take(Text(*piece), out)
-        else:
+        elif not self._pieces:
             self._add_gap(piece.start, piece.end, LATE)
+        else:
+            text = piece.text
+            size = len(text) if self._exact or self._max is None else max(0, self._limit() - self._chars)
+            middle = min(piece.end, piece.start + size)
+            if size:
+                self._keep(Text(text[:size], piece.start, middle))
+                self._settle(out)
+            if middle < piece.end:
+                self._remove(Removed(middle, piece.end, LATE), out)
 
     def _remove(self, piece: Removed, out: list[SpeechChunk]) -> None:
         if piece.cut:
@@ -287,7 +258,8 @@ class Chunking:
             self._pieces[-1] = Removed(last.start, piece.end, piece.rule)
             return
         self._pieces.append(piece)
-        if len(self._pieces) > MAX_PIECES:
+        self._holes += 1
+        if self._holes > MAX_HOLES:
             self._close(out)
 
     def _end(self, strength: Strength, out: list[SpeechChunk]) -> None:
@@ -296,27 +268,55 @@ class Chunking:
                 self._mood = None
             return
         self._adopt_mood()
-        if not self._said:
-            if self._exact:
-                return
-            if strength is not Strength.SENTENCE:
+        if self._said_at < 0:
+            if strength is not Strength.SENTENCE and not self._exact:
                 self._dissolve()
             return
-        if self._first or self._min == 0 or width(self._raw().strip()) >= self._min:
+        if self._over:
+            if strength is not Strength.SENTENCE:
+                self._join(strength)
+        elif self._first or self._min == 0 or width(self._raw().strip()) >= self._min:
             self._emit(out)
             self._mood = None
-            return
-        self._over = True
-        if strength is not Strength.SENTENCE:
-            self._joins.append((len(self._pieces), strength))
+        else:
+            self._over = True
+            if strength is not Strength.SENTENCE:
+                self._join(strength)
+
+    def _join(self, strength: Strength) -> None:
+        """Note that a block ended here; where several did, it is the strongest that is heard."""
+        if self._joins and self._joins[-1][0] == len(self._pieces):
+            strength = max(strength, self._joins.pop()[1])
+        self._joins.append((len(self._pieces), strength))
 
     def _adopt_mood(self) -> None:
         """A tag after which its block ended belongs to the sentence before it, if that is still here."""
-        if self._next_mood is not None and self._said and not self._over:
+        if self._next_mood is not None and self._said_at >= 0 and not self._over:
             self._mood = self._next_mood
             self._next_mood = None
 
-    # What goes out.
+    # What is pending.
+
+    def _keep(self, piece: Text) -> None:
+        """Add text to what is pending."""
+        text, pieces = piece.text, self._pieces
+        if self._said_at < 0:
+            at = first_speakable(text)
+            if at >= 0:
+                self._said_at = self._chars + at
+        self._chars += len(text)
+        if pieces and len(text) < SMALL and not (self._joins and self._joins[-1][0] == len(pieces)):
+            last = pieces[-1]
+            if (
+                type(last) is Text
+                and last.end == piece.start
+                and len(last.text) < SMALL
+                and len(last.text) == last.end - last.start
+                and len(text) == piece.end - piece.start
+            ):
+                pieces[-1] = Text(last.text + text, last.start, piece.end)
+                return
+        pieces.append(piece)
 
     def _raw(self) -> str:
         return "".join([piece.text for piece in self._pieces if type(piece) is Text])
@@ -327,71 +327,14 @@ class Chunking:
                 return piece.text[-1]
         return ""
 
-    def _close(self, out: list[SpeechChunk]) -> None:
-        if self._said:
-            self._emit(out)
-        else:
-            self._dissolve()
-
-    def _emit(self, out: list[SpeechChunk]) -> None:
-        """Send off all that is pending."""
-        pieces = self._pieces
-        if len(pieces) == 1:
-            only = pieces[0]
-            text = only.text  # type: ignore[union-attr]
-            start, end = only.start, only.end
-            removed: tuple[RemovedSpan, ...] = ()
-            size = 1
-        else:
-            size = len(pieces)
-            while type(pieces[size - 1]) is Removed:
-                size -= 1
-            start, end = pieces[0].start, pieces[size - 1].end
-            removed = tuple(RemovedSpan(p.start, p.end, p.rule) for p in pieces[:size] if type(p) is Removed)
-            text = self._joined(size) if self._joins and not self._exact else self._raw()
-        if self._exact:
-            text = text.strip()
-        else:
-            text = tidy(text, gaps=bool(removed))
-        if self._gap is not None:
-            self._gaps.append(self._gap)
-            self._gap = None
-        out.append(SpeechChunk(text, start, end, self._mood, removed))
-        self._first = False
-        self._reset()
-        for piece in pieces[size:]:
-            self._add_gap(piece.start, piece.end, piece.rule)  # type: ignore[union-attr]
-
-    def _joined(self, size: int) -> str:
-        """The text of several blocks, with a comma or full stop where one ended without any mark."""
-        text = ""
-        begin = 0
-        for at, strength in [*self._joins, (size, Strength.SENTENCE)]:
-            block = "".join([p.text for p in self._pieces[begin:at] if type(p) is Text]).strip()
-            begin = at
-            if not block:
-                continue
-            text = f"{text}{block}" if not text else text + block
-            if at >= size:
-                break
-            comma, stop, blank = _joiners(block)
-            if strength is not Strength.SENTENCE and block[-1] not in _CLOSED:
-                text += comma if strength is Strength.ITEM else stop
-            text += blank
-        return text
-
-    def _dissolve(self) -> None:
-        """Nothing in what is pending can be said: all of it is removed."""
-        pieces = self._pieces
-        self._reset()
-        for piece in pieces:
-            if piece.end > piece.start:
-                self._add_gap(piece.start, piece.end, piece.rule if type(piece) is Removed else UNSPEAKABLE)
+    def _limit(self) -> int:
+        """How long the pending text may become, with the marks that are put between its blocks."""
+        return (self._max or 0) - 2 * len(self._joins)
 
     def _reset(self) -> None:
         self._pieces = []
-        self._chars = 0
-        self._said = False
+        self._chars = self._holes = self._sought = 0
+        self._said_at = -1
         if self._joins:
             self._joins = []
 
@@ -404,64 +347,133 @@ class Chunking:
             self._gaps.append(gap)
         self._gap = RemovedSpan(start, end, rule)
 
-    def _leave_early(self, out: list[SpeechChunk]) -> None:
-        at = first_clause(self._raw(), self._first_min or 0, self._max)
+    # What goes out.
+
+    def _close(self, out: list[SpeechChunk]) -> None:
+        if self._said_at >= 0:
+            self._emit(out)
+        else:
+            self._dissolve()
+
+    def _emit(self, out: list[SpeechChunk]) -> None:
+        """Send off all that is pending."""
+        pieces = self._pieces
+        size = len(pieces)
+        while type(pieces[size - 1]) is Removed:
+            size -= 1
+        removed: tuple[RemovedSpan, ...] = ()
+        if size > 1:
+            removed = tuple([RemovedSpan(p.start, p.end, p.rule) for p in pieces[:size] if type(p) is Removed])
+        text = self._joined(size) if self._joins and not self._exact else self._raw()
+        text = text.strip() if self._exact else tidy(text, gaps=removed != ())
+        if self._gap is not None:
+            self._gaps.append(self._gap)
+            self._gap = None
+        out.append(SpeechChunk(text, pieces[0].start, pieces[size - 1].end, self._mood, removed))
+        self._first = False
+        self._reset()
+        for piece in pieces[size:]:
+            self._add_gap(piece.start, piece.end, piece.rule)  # type: ignore[union-attr]
+
+    def _joined(self, size: int) -> str:
+        """The text of several blocks, with a comma or full stop where one ended without any mark."""
+        text, begin = "", 0
+        for at, strength in self._joins:
+            block = "".join([piece.text for piece in self._pieces[begin:at] if type(piece) is Text]).strip()
+            begin = at
+            text += block
+            if block and at < size:
+                comma, stop, blank = _joiners(block)
+                if (block.rstrip(_CLOSERS) or block)[-1] not in _CLOSED:
+                    text += comma if strength is Strength.ITEM else stop
+                text += blank
+        return text + "".join([piece.text for piece in self._pieces[begin:] if type(piece) is Text])
+
+    def _dissolve(self) -> None:
+        """Nothing in what is pending can be said: all of it is removed."""
+        pieces = self._pieces
+        self._reset()
+        for piece in pieces:
+            if piece.end > piece.start:
+                self._add_gap(piece.start, piece.end, piece.rule if type(piece) is Removed else UNSPEAKABLE)
+
+    def _leave_early(self, least: int, out: list[SpeechChunk]) -> bool:
+        """Send off the first clause of the turn, if it is there and wide enough."""
+        if self._sought >= (MAX_MUTE if self._max is None else self._max):
+            return False
+        text = self._raw()
+        at = first_clause(text, least, self._max, self._sought)
         if at:
             self._split(at, out)
+            return True
+        self._sought = max(0, len(text) - 1)  # the last character may need the next one to be a clause's end
+        return False
 
-    def _cut(self, out: list[SpeechChunk]) -> bool:
-        """Send off the first part of a text that is too long; False if only blanks are too much."""
-        limit = (self._max or 0) - 2 * len(self._joins)
+    def _cut(self, limit: int, out: list[SpeechChunk]) -> bool:
+        """Send off the first part of a text that is too long; False if it only ends in blanks too many."""
         text = self._raw()
-        if len(text.rstrip()) <= limit and len(text) <= limit + MAX_MUTE:
+        if len(text) <= limit + MAX_MUTE and not text[limit:].strip():
             return False
-        if not self._said:
-            self._dissolve()
-            return False
-        self._split(_best_cut(text[: limit + 1], limit, self._min), out)
+        self._split(self._outside_replacement(best_cut(text[: limit + 1], limit, self._min)), out)
         return True
 
-    def _emit_words(self, out: list[SpeechChunk]) -> None:
-        text = self._raw()
-        at = len(text)
-        while True:
-            at = max(text.rfind(" ", 0, at), _last_clause(text, at))
-            if at <= 0:
-                return
-            head = text[:at].rstrip()
-            if not head or not speakable(head):
-                return
-            if not head[-1].isdigit() and head[-1] != ".":
-                break
-        self._split(at, out)
+    def _offset(self, index: int) -> int:
+        """Where in the pending text the piece of that index begins."""
+        return sum(len(piece.text) for piece in self._pieces[:index] if type(piece) is Text)
+
+    def _outside_replacement(self, at: int) -> int:
+        """A cut within text that stands for other text (a name for an emoji) goes before it, if it can."""
+        begin = 0
+        for piece in self._pieces:
+            if type(piece) is Text:
+                end = begin + len(piece.text)
+                if begin < at < end:
+                    verbatim = len(piece.text) == piece.end - piece.start
+                    return at if verbatim or begin <= self._said_at else begin
+                begin = end
+        return at
 
     def _split(self, at: int, out: list[SpeechChunk]) -> None:
         """Send off the first `at` characters, keep the rest pending."""
         pieces, joins, mood, over = self._pieces, self._joins, self._mood, self._over
-        index, rest = self._find(at)
-        self._pieces = pieces[:index]
-        if rest is not None:
-            first, second = rest
-            self._pieces.append(first)
-            pieces = [second, *pieces[index + 1 :]]
-        else:
-            pieces = pieces[index:]
-        self._joins = [join for join in joins if join[0] < len(self._pieces)]
-        later = [join for join in joins if join[0] >= len(self._pieces)]
-        self._said = speakable(self._raw())
+        said_at = self._said_at
+        index, halves = self._find(at)
+        head, tail = pieces[:index], pieces[index:]
+        if halves is not None:
+            head.append(halves[0])
+            tail[0] = halves[1]
+        self._pieces = head
+        self._joins = [join for join in joins if join[0] < len(head)]
+        later = {join[0] - index: join[1] for join in joins if join[0] >= len(head)}
+        if said_at >= at:
+            self._said_at = -1
         self._close(out)
         self._mood = mood
         self._over = False
-        for number, piece in enumerate(pieces, index):
-            self._joins += [(len(self._pieces), join[1]) for join in later if join[0] == number and self._pieces]
+        for number, piece in enumerate(tail):
+            if number in later and self._pieces:
+                self._join(later[number])
             if type(piece) is Text:
-                self._keep(piece)
+                self._put_back(piece)
             elif self._pieces:
                 self._pieces.append(piece)
+                self._holes += 1
             else:
                 self._add_gap(piece.start, piece.end, piece.rule)  # type: ignore[union-attr]
-        self._said = bool(self._pieces) and speakable(self._raw())
-        self._over = over and self._said
+        if len(tail) in later and self._pieces:
+            self._join(later[len(tail)])
+        self._over = over and self._said_at >= 0
+
+    def _put_back(self, piece: Text) -> None:
+        """Keep what was not sent off; the first of it without the blanks before it."""
+        if not self._pieces:
+            blank, body = _without_lead(piece)
+            if blank is not None and blank.end > blank.start:
+                self._add_gap(blank.start, blank.end, BLANK)
+            if body is None:
+                return
+            piece = body
+        self._keep(piece)
 
     def _find(self, at: int) -> tuple[int, tuple[Text, Text] | None]:
         """The piece that holds character `at` of the pending text, and its two parts if it is in the middle."""
@@ -477,29 +489,28 @@ class Chunking:
             at -= len(text)
         return len(self._pieces), None
 
-    def _keep(self, piece: Text) -> None:
-        """Put text back, as the first of a chunk without the blanks before it."""
-        text = piece.text
-        if not self._pieces:
-            body = text.lstrip()
-            middle = piece.end
-            if body and len(text) == piece.end - piece.start:
-                middle = piece.start + len(text) - len(body)
-            if middle > piece.start:
-                self._add_gap(piece.start, middle, BLANK)
-            if not body:
-                return
-            piece = Text(body, middle, piece.end)
-        self._pieces.append(piece)
-        self._chars += len(piece.text)
+
+def _without_lead(piece: Text) -> tuple[Text | None, Text | None]:
+    """The blanks before a text, and the text without them; None for what is not there."""
+    text = piece.text
+    body = text.lstrip()
+    if not body:
+        return piece, None
+    size = len(text) - len(body)
+    if not size:
+        return None, piece
+    middle = piece.start + size if len(text) == piece.end - piece.start else piece.start
+    return Text(text[:size], piece.start, middle), Text(body, middle, piece.end)
 
 
-def _glued(pieces: list[Text | Removed]) -> list[Text | Removed]:
-    """Two runs of blanks as one, so that blanks without end take no room."""
-    first, second = pieces
-    if type(first) is Text and type(second) is Text and first.end == second.start and not first.text.strip():
-        return [Text(" ", first.start, second.end)]
-    return pieces
+def tidy(text: str, *, gaps: bool = False) -> str:
+    """Text as it is said: single blanks, none before a mark (where something was removed), no dash at its start."""
+    text = text.strip()
+    if ("  " in text or not text.isprintable()) and _BLANK_RUN.search(text) is not None:
+        text = " ".join(text.split())
+    if gaps or " ," in text:
+        text = _GAP_BEFORE_MARK.sub("", text)
+    return _LEADING_DASH.sub("", text, count=1) if text[0] in _DASHES else text
 
 
 def _joiners(text: str) -> tuple[str, str, str]:
@@ -507,61 +518,3 @@ def _joiners(text: str) -> tuple[str, str, str]:
         if script.search(text):
             return comma, stop, blank
     return ",", ".", " "
-
-
-def _last_clause(text: str, end: int) -> int:
-    best = -1
-    for clause in _CLAUSE.finditer(text, 0, end):
-        if clause.end() < end:
-            best = clause.end()
-    return best
-
-
-def _best_cut(text: str, limit: int, min_chars: int) -> int:
-    """Where to cut a text of `limit` + 1 characters: after a clause, else a word, else a grapheme."""
-    best = 0
-    for clause in _CLAUSE.finditer(text):
-        head = text[: clause.end()]
-        if clause.end() <= limit and speakable(head) and width(head) >= min_chars:
-            best = clause.end()
-    if best:
-        return _with_blanks(text, best)
-    edges = [0]
-    for grapheme in _GRAPHEME.finditer(text):
-        edges.append(grapheme.end())
-    edges = [edge for edge in edges if 0 < edge <= limit]
-    for edge in reversed(edges):
-        if _between_words(text, edge) and speakable(text[:edge]):
-            return _with_blanks(text, edge)
-    for edge in reversed(edges):
-        if not _in_number(text, edge):
-            return edge
-    return edges[-1] if edges else limit
-
-
-def _between_words(text: str, at: int) -> bool:
-    before, after = text[at - 1], text[at : at + 1]
-    if after.isspace() or before.isspace():
-        return True
-    if after in _NO_START or before in _NO_END:
-        return False
-    return bool(_WIDE.match(before) or _WIDE.match(after)) and not _in_number(text, at)
-
-
-_NO_START: Final = frozenset("，。！？；：、）」』】》〉”’…,.;:!?)]}%ー々っゃゅょぁぃぅぇぉッャュョァィゥェォ")
-_NO_END: Final = frozenset("（「『【《〈“‘([{$€£¥")
-
-
-def _in_number(text: str, at: int) -> bool:
-    return (text[at - 1].isdigit() and _NUMBER_GOES_ON.match(text, at) is not None) or (
-        at >= 2 and text[at - 1] in ".,:'’" and text[at - 2].isdigit() and text[at : at + 1].isdigit()
-    )
-
-
-_NUMBER_GOES_ON: Final = re.compile(r"\d|[.,:'’]\d|[.,:'’]\Z|%")
-
-
-def _with_blanks(text: str, at: int) -> int:
-    while at < len(text) and text[at].isspace():
-        at += 1
-    return at

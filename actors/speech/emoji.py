@@ -18,20 +18,21 @@ from actors.speech.pieces import Piece, Removed, Text
 __all__ = ["Emoji"]
 
 RULE: Final = "emoji"
-MAX_SEQUENCE: Final = 40  # no emoji that anybody draws is longer; a chain of joiners is cut here
 
-# Letters and signs that Unicode also draws as pictures are text: they have a sound, or end a sentence.
-_STAYS: Final = "©®™‼⁉ℹⓂ㊗㊙〰〽"
+# Letters and signs that Unicode also draws as pictures are text: they have a sound, or end a sentence. Some of
+# them always; the others unless a variation selector asks for the picture.
+_SIGNS: Final = "©®™‼⁉"
+_STAYS: Final = "ℹⓂ㊗㊙〰〽"
 
-_BASE: Final = rf"(?:(?![{_STAYS}])\p{{Extended_Pictographic}}|[{_STAYS}]\uFE0F)"
-_TAIL: Final = r"(?:\uFE0F|\uFE0E|\p{EMod}|\u20E3|[\U000E0020-\U000E007F])*+"
+# The repetitions have limits that nothing anybody draws comes near: a chain without end is many emoji.
+_BASE: Final = rf"(?:(?![{_SIGNS}{_STAYS}])\p{{Extended_Pictographic}}|[{_STAYS}]\uFE0F)"
+_PART: Final = rf"{_BASE}(?:\uFE0F|\uFE0E|\p{{EMod}}|\u20E3|[\U000E0020-\U000E007F]){{0,8}}+"
 _SEQUENCE: Final = regex.compile(
-    rf"(?:\p{{RI}}\p{{RI}}?|[0-9#*]\uFE0F?\u20E3|{_BASE}{_TAIL}(?:\u200D{_BASE}{_TAIL})*+\u200D?|\p{{EMod}}"
-    r"|[\uFE0F\u20E3\U000E0020-\U000E007F])"
+    rf"\p{{RI}}\p{{RI}}?|[0-9#*]\uFE0F?\u20E3|{_PART}(?:\u200D{_PART}){{0,9}}+\u200D?|\p{{EMod}}"
+    r"|[\uFE0F\uFE0E\u20E3\U000E0020-\U000E007F]"
 )
-_OPEN_END: Final = regex.compile(
-    rf"(?:\p{{RI}}+|[0-9#*]\uFE0F?|[{_STAYS}]|{_BASE}{_TAIL}(?:\u200D{_BASE}{_TAIL})*+\u200D?)\Z"
-)
+_MAY_BEGIN: Final = regex.compile(rf"(?:[0-9#*]\uFE0F?|[{_STAYS}])\Z")
+_PAIR: Final = regex.compile(r"\p{RI}\p{RI}")
 
 # Coarse ranges that hold every pictograph: a superset is enough to know which text needs a look.
 RANGES: Final = "\u00a9\u00ae\u2122\u200d\u203c\u2049\u20e3\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299\ufe0e\ufe0f\U0001f000-\U0001faff\U000e0020-\U000e007f"  # noqa: E501
@@ -57,36 +58,47 @@ class Emoji:
     def feed(self, pieces: list[Piece]) -> list[Piece]:
         out: list[Piece] = []
         for piece in pieces:
-            if type(piece) is not Text or len(piece.text) != piece.end - piece.start:
-                self._release(out, len(self._held))
+            if type(piece) is not Text:
+                self._release(out, final=True)
                 out.append(piece)
                 continue
             text = piece.text
+            if len(text) != piece.end - piece.start:
+                self._release(out, final=True)
+                out.append(self._without(piece))
+                continue
             if not self._held:
                 self._at = piece.start
                 if _CARES.search(text) is None and text[-1:] not in "0123456789#*":
                     out.append(piece)
                     continue
             self._held += text
-            end = _OPEN_END.search(self._held, max(0, len(self._held) - MAX_SEQUENCE))
-            self._release(out, end.start() if end else len(self._held))
+            self._release(out, final=False)
         return out
 
     def flush(self, final: bool = True) -> list[Piece]:
         out: list[Piece] = []
         if final:
-            self._release(out, len(self._held))
+            self._release(out, final=True)
         return out
 
-    def _release(self, out: list[Piece], end: int) -> None:
-        """Give what is held up to `end`, without its emoji."""
+    def _release(self, out: list[Piece], final: bool) -> None:
+        """Give what is held without its emoji; not final: without what may be the first part of one."""
         text, base = self._held, self._at
         if not text:
             return
-        pos = 0
-        if _CARES.search(text, 0, end) is not None:
-            for match in _SEQUENCE.finditer(text, 0, end):
+        pos, end = 0, len(text)
+        if not final:
+            begun = _MAY_BEGIN.search(text, max(0, end - 2))
+            end = begun.start() if begun else end
+        if _CARES.search(text) is not None:
+            for match in _SEQUENCE.finditer(text):
                 begin, stop = match.span()
+                if begin >= end:
+                    break
+                if stop == len(text) and not final and _PAIR.fullmatch(match[0]) is None:
+                    end = begin
+                    break
                 if begin > pos:
                     out.append(Text(text[pos:begin], base + pos, base + begin))
                 self._replace(out, match[0], base + begin, base + stop)
@@ -102,6 +114,13 @@ class Emoji:
             out.append(Text(f" {name} ", start, end))
         else:
             out.append(Removed(start, end, RULE))
+
+    def _without(self, piece: Text) -> Piece:
+        """Text that stands for other text, an entity or the header of a column, without its emoji."""
+        if _CARES.search(piece.text) is None:
+            return piece
+        spoken = _SEQUENCE.sub(lambda match: f" {_name(match[0])} " if self._names else "", piece.text)
+        return Text(spoken, piece.start, piece.end) if spoken.strip() else Removed(piece.start, piece.end, RULE)
 
 
 def _name(sequence: str) -> str:

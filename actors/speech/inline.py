@@ -26,6 +26,8 @@ SPECIAL: Final = re.compile(r"[*_~\[`<&\\$\n]|!\[|https?://|ftp://|[Ww]ww\.")
 SPECIAL_IN_CELL: Final = re.compile(SPECIAL.pattern.replace("[*", "[|*", 1))
 _OPEN_END: Final = re.compile(r"(?:!|(?<![A-Za-z0-9])(?:ht{0,2}|https?:?/?|ft?|ftp:?/?|[Ww]{1,3}))\Z")
 _SENTENCE_END: Final = re.compile(r"[.!?…][\"'”’»)\]]*\s|[。！？]")
+_SENTENCE_ENDING: Final = re.compile(r"[.!?…][\"'”’»)\]]*\Z")  # an end if a blank follows
+_CLOSERS: Final = "\"'”’»)]"
 _BLANK_LINE: Final = re.compile(r"\n[ \t]*\n")
 _BRACKET: Final = re.compile(r"\\.|`+|[\[\]]|\n[ \t]*\n", re.DOTALL)
 _FOOTNOTE: Final = re.compile(r"\[\^[^\]\s^]{1,64}\]")
@@ -49,7 +51,7 @@ _DECLARATION: Final = re.compile(r"<[?!][^<>]*>")
 _ENTITY: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _ENTITY_BEGIN: Final = re.compile(r"&(?:#[xX]?[0-9A-Fa-f]{0,7}|[A-Za-z][A-Za-z0-9]{0,31})?\Z")
 _MONEY: Final = re.compile(
-    r"\$\d[\d,.]*(?:[kKmMbBtT]n?)?(?=([^\w$\\^_{}]+)(?:[^\W\d_]{2}|[^\W\d_][\s,.;!?])|[.,;:!?)]+\s)"
+    r"\$\d[\d,.]*(?:[kKmMbBtT]n?)?(?=[.,;:!?)]+\s|([^\w$\\^_{}]+)(?:[^\W\d_]{2}|[^\W\d_][\s,.;!?]))"
 )
 _OPERATOR: Final = re.compile(r"[+*=<>^]")
 _SCHEME: Final = re.compile(r"[A-Za-z]+:(?://)?")
@@ -78,6 +80,7 @@ class Inline:
     """Scans the text of one block after the other; `scan` stops at line ends (and cell borders) for its caller."""
 
     __slots__ = (
+        "_ending",
         "_limit",
         "_links",
         "_lost",
@@ -108,6 +111,7 @@ class Inline:
         self._lost: dict[str, int] | None = None  # double runs that were removed before their partner came
         self._links: list[tuple[int, int, str]] | None = None  # close bracket, end, rule; innermost last
         self._until = ""  # what ends a stretch that is being removed: "url", ")", "-->", "</script"
+        self._ending = False  # behind the last open run, the text ends in what a blank would make a sentence end
         self._parens = 0  # how many brackets the URL that is being removed has open
 
     @property
@@ -212,7 +216,7 @@ class Inline:
         if self._queue:
             self._queue.append(piece)
             if self._open:
-                self._pass_sentence_end(run, base + begin)
+                self._pass_sentence_ends(run, base + begin)
                 self._expire(base + end)
         else:
             self._out.append(piece)
@@ -220,6 +224,7 @@ class Inline:
 
     def _put_text(self, run: str, begin: int, end: int) -> None:
         self.put(Text(run, self.base + begin, self.base + end))
+        self._ending = False
         self.last = run[-1:] or self.last
 
     def _remove(self, begin: int, end: int, rule: str) -> None:
@@ -294,6 +299,7 @@ class Inline:
                     self._open = []
                 self._queue.append(delimiter)
                 self._open.append(delimiter)
+                self._ending = False
                 self.last = char
             else:
                 self._text(text, stop - left, stop)
@@ -332,25 +338,33 @@ class Inline:
             del openers[index + 1 if opener.size else index :]
         return used
 
-    def _pass_sentence_end(self, run: str, start: int) -> None:
+    def _pass_sentence_ends(self, run: str, start: int) -> None:
+        """Note where sentences end in text that is behind an open run."""
+        ending = self._ending
+        rest = run.lstrip(_CLOSERS) if ending else ""
+        if rest and rest[0].isspace():
+            self._pass_sentence_end(start + len(run) - len(rest) + 1)
+        for match in _SENTENCE_END.finditer(run):
+            if not self._open:
+                break
+            self._pass_sentence_end(start + match.end())
+        self._ending = (ending and not rest) or _SENTENCE_ENDING.search(run, max(0, len(run) - 32)) is not None
+
+    def _pass_sentence_end(self, at: int) -> None:
         """A double run that opened before a letter and is open when its sentence ends goes, so that it can leave."""
-        last = self.last
-        for match in _SENTENCE_END.finditer(last + run):
-            at = start + match.end() - len(last)
-            kept: list[Delimiter] = []
-            for opener in self._open or ():
-                if opener.size >= 2 and opener.letter and opener.start < at <= opener.start + self._limit:
-                    opener.used += opener.size
-                    opener.size = 0
-                    if self._lost is None:
-                        self._lost = {}
-                    self._lost[opener.char] = self._lost.get(opener.char, 0) + 1
-                else:
-                    kept.append(opener)
-            self._open = kept
-            if not kept:
-                self._run_queue()
-                return
+        kept: list[Delimiter] = []
+        for opener in self._open or ():
+            if opener.size >= 2 and opener.letter and opener.start < at <= opener.start + self._limit:
+                opener.used += opener.size
+                opener.size = 0
+                if self._lost is None:
+                    self._lost = {}
+                self._lost[opener.char] = self._lost.get(opener.char, 0) + 1
+            else:
+                kept.append(opener)
+        self._open = kept
+        if not kept:
+            self._run_queue()
 
     def _expire(self, at: int) -> None:
         """Runs that opened too long ago are text."""

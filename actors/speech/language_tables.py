@@ -4,7 +4,9 @@
 - `inner`: abbreviations that stand within a sentence (`z. B.`); neither does theirs.
 - `before_number`: no end between these and a number (`No. 5`, `ca. 1600`).
 - `ends`: abbreviations that may end a sentence; one of `openers` after them says that they did.
-- `openers`: words that are capitalised only because a sentence begins.
+- `openers`: words that are capitalised only because a sentence begins; `early`: so do all that begin so.
+- `lists`: abbreviations that end an enumeration; a capital after one of them begins a sentence.
+- `compounds`: what words end in that are followed by a number (`Goethestr. 5`).
 - `ordinal`: a number with a full stop is an ordinal here (`21. Oktober`); `leads` before it or `nouns` after
   it (by their beginning) make it one.
 
@@ -30,6 +32,9 @@ class Words:  # noqa: D101
     before_number: frozenset[str] = frozenset()
     ends: frozenset[str] = frozenset()
     openers: frozenset[str] = frozenset()
+    early: frozenset[str] = frozenset()
+    lists: frozenset[str] = _set("etc")
+    compounds: tuple[str, ...] = ()
     ordinal: bool = False
     leads: frozenset[str] = frozenset()
     nouns: tuple[str, ...] = field(default=())
@@ -52,6 +57,7 @@ _GERMANIC_MONTHS: Final = (
 
 WORDS: Final[dict[str, Words]] = {
     "en": Words(
+        early=_set("the how wha whe who why did our its had now"),
         titles=_set(
             "mr mrs ms mx messrs dr prof rev fr sr st ste mt ft gen col lt maj capt cpt cmdr adm sgt cpl pvt gov pres"
             " sen rep hon supt insp"
@@ -67,7 +73,10 @@ WORDS: Final[dict[str, Words]] = {
         ),
     ),
     "de": Words(
-        titles=_set("dr prof hr fr frl st hl sel dipl ing mag hptm gen oberst rev"),
+        early=_set("der die das dem den sie wir auf"),
+        lists=_set("etc usw uvm usf u.ä"),
+        compounds=("str",),
+        titles=_set("dr fa prof hr fr frl st hl sel dipl ing mag hptm gen oberst rev"),
         inner=_set(
             "z.b zb z d.h dh u.a o.ä o.a i.d.r i.a s.o s.u u.u v.a z.t z.z m.e bzw ca vgl evtl ggf inkl exkl max min"
             " sog bes insb insbes etc.pp gem lt jew entspr betr bzgl mind kath ev röm griech lat dt engl frz abb d u"
@@ -125,6 +134,8 @@ WORDS: Final[dict[str, Words]] = {
         ),
     ),
     "es": Words(
+        early=_set("los las una est per tam aun"),
+        lists=_set("etc"),
         titles=_set("sr sra srta srs dr dra d dña prof profa ing lic arq gral cap sto sta fr mons pbro"),
         inner=_set("p.ej ej pág págs aprox vs"),
         before_number=_NUMBERED | _set("núms aprox lun mar mié jue vie sáb dom ene abr ago dic"),
@@ -136,6 +147,8 @@ WORDS: Final[dict[str, Words]] = {
         ),
     ),
     "fr": Words(
+        early=_set("les des une ell mai"),
+        lists=_set("etc"),
         titles=_set("m mm mme mmes mlle mlles dr pr me mgr st ste"),
         inner=_set("p.ex ex env c.-à-d cf vs av ap"),
         before_number=_NUMBERED | _set("janv févr avr juil art env"),
@@ -146,6 +159,8 @@ WORDS: Final[dict[str, Words]] = {
         ),
     ),
     "it": Words(
+        early=_set("gli una que"),
+        lists=_set("etc ecc"),
         titles=_set(
             "sig sigg sig.ra sig.na dott dott.ssa prof prof.ssa avv ing arch rag geom dir on sen ten gen mons don"
         ),
@@ -158,6 +173,8 @@ WORDS: Final[dict[str, Words]] = {
         ),
     ),
     "pt": Words(
+        early=_set("uma ele ela"),
+        lists=_set("etc"),
         titles=_set("sr sra srs dr dra prof profa eng arq d"),
         inner=_set("p.ex ex aprox vs"),
         ends=_FIRMS | _set("a.c d.c s.a e.u.a"),
@@ -167,6 +184,8 @@ WORDS: Final[dict[str, Words]] = {
         ),
     ),
     "nl": Words(
+        early=_set("het een dat wij"),
+        lists=_set("etc enz e.d"),
         titles=_set("dhr mevr mw dr drs ir ing prof mr st"),
         inner=_set("bijv bv d.w.z dwz o.a m.a.w i.p.v t.a.v ca evt incl excl resp vgl"),
         ends=_FIRMS | _set("enz e.d n.v b.v chr"),
@@ -176,6 +195,8 @@ WORDS: Final[dict[str, Words]] = {
         ),
     ),
     "da": Words(
+        early=_set("det den hvo hva hvi han hun"),
+        lists=_set("etc osv m.v mv"),
         titles=_set("hr fr frk dr prof sct st"),
         inner=_set("f.eks feks bl.a ca dvs evt inkl ekskl jf mht pga vedr"),
         ends=_FIRMS | _set("u.s u.s.a osv mv m.v kr chr"),
@@ -208,6 +229,8 @@ WORDS: Final[dict[str, Words]] = {
         ),
     ),
     "nb": Words(
+        early=_set("det den hvo hva han hun"),
+        lists=_set("etc osv"),
         titles=_set("hr fr frk dr prof st"),
         inner=_set("f.eks bl.a ca dvs evt inkl ekskl jf"),
         ends=_FIRMS | _set("osv mv kr"),
@@ -237,6 +260,8 @@ WORDS: Final[dict[str, Words]] = {
         ),
     ),
     "sv": Words(
+        early=_set("det den han hon"),
+        lists=_set("etc osv m.m"),
         titles=_set("hr fr dr prof st"),
         inner=_set("t.ex bl.a ca d.v.s dvs ev inkl exkl jfr"),
         ends=_FIRMS | _set("osv mm m.m kr"),
@@ -246,6 +271,7 @@ WORDS: Final[dict[str, Words]] = {
         ),
     ),
     "fi": Words(
+        lists=_set("jne ym etc"),
         ordinal=True,
         before_number=_NUMBERED,
         ends=_FIRMS | _set("jne ym"),
@@ -267,6 +293,7 @@ WORDS: Final[dict[str, Words]] = {
         ),
     ),
     "pl": Words(
+        lists=_set("itd itp etc"),
         titles=_set("dr prof inż mgr św ks gen płk p pan"),
         inner=_set("np tj tzn m.in ok ew tzw im wg"),
         ends=_FIRMS | _set("itd itp n.e p.n.e r"),
@@ -278,6 +305,7 @@ WORDS: Final[dict[str, Words]] = {
         nouns=("stycz", "lut", "mar", "kwie", "maj", "czerw", "lip", "sierp", "wrze", "paździer", "listopad", "grud"),
     ),
     "cs": Words(
+        lists=_set("atd apod etc"),
         titles=_set("dr prof ing mgr bc mudr judr phdr sv p gen"),
         inner=_set("např tj tzn tzv cca resp event mj"),
         ends=_FIRMS | _set("atd apod a.s s.r.o n.l"),
@@ -287,6 +315,7 @@ WORDS: Final[dict[str, Words]] = {
         nouns=("led", "únor", "břez", "dub", "květ", "červ", "srp", "září", "říj", "listopad", "prosin", "století"),
     ),
     "sk": Words(
+        lists=_set("atď apod etc"),
         titles=_set("dr prof ing mgr bc mudr judr phdr sv p gen"),
         inner=_set("napr tj t.j tzv cca resp"),
         ends=_FIRMS | _set("atď apod a.s s.r.o"),
@@ -315,6 +344,7 @@ WORDS: Final[dict[str, Words]] = {
         ),
     ),
     "hu": Words(
+        lists=_set("stb etc"),
         titles=_set("dr id ifj özv prof"),
         inner=_set("pl ill kb stb.-n ún"),
         ends=_FIRMS | _set("stb i.sz"),
@@ -347,6 +377,8 @@ WORDS: Final[dict[str, Words]] = {
         nouns=("yüzyıl", "dünya", "bölüm", "sınıf", "gün", "yıl"),
     ),
     "ru": Words(
+        early=_set("она это они как"),
+        lists=_set("т.д т.п"),
         titles=_set("г-н г-жа д-р проф акад им св гр тов"),
         inner=_set("т.е т.к т.н напр ср см прим тыс млн млрд руб долл коп ул пл просп пр стр гл рис табл обл р"),
         before_number=_NUMBERED | _set("№ п ст с д кв оф т"),

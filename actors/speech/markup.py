@@ -325,11 +325,11 @@ class Markup:
         self._headers = tuple(_plain(cell) for cell in cells)
         inline.end_block()
         spoken = [_plain(cell) for cell in _CELLS.split(text[pos + 1 : newline].strip().strip("|"))]
-        if self._tables == "skip":
+        if self._tables == "skip" or not any(spoken):
             inline._remove(pos, newline + 1, TABLE)
         else:
             inline.put(Text("".join(f", {cell}" for cell in spoken if cell), self._at + pos, self._at + newline + 1))
-        self._end_item()
+        self._end_item(newline + 1)
         self._begin_rows(newline + 1, end)
         return end
 
@@ -403,7 +403,7 @@ class Markup:
             self._fence = run
             self._in = _In.FENCE
             self._line = "\n"
-            self._end_item()
+            self._end_item(begin)
             if self._code == "announce":
                 return self._announce(text, begin, end)
             inline._remove(begin, end, CODE_MARK) if self._code == "speak" else self._cut(begin, end, CODE)
@@ -547,7 +547,7 @@ class Markup:
         self._inline.hard = False
 
     def _line_end(self, text: str, pos: int, final: bool) -> int:
-        """At the line end of a paragraph, a heading or an item: does the next line go on with it?"""  # noqa: D400
+        """At the line end of a paragraph, a heading or an item: does the next line go on with it?"""
         begin = pos + 1
         quoted = False
         while True:
@@ -578,7 +578,7 @@ class Markup:
         return self._go_on(text, pos, begin, quoted, final)
 
     def _go_on(self, text: str, pos: int, begin: int, quoted: bool, final: bool) -> int:
-        """The next line goes on with the paragraph: is its beginning a boundary all the same?"""  # noqa: D400
+        """The next line goes on with the paragraph: is its beginning a boundary all the same?"""
         inline = self._inline
         first = _LEADING_MARKS.match(text, begin)
         at = first.end() if first else begin
@@ -620,9 +620,9 @@ class Markup:
         self._in = _In.LINE_START
         self._strength = Strength.BLOCK
 
-    def _end_item(self) -> None:
+    def _end_item(self, pos: int) -> None:
         if self._open:
-            self._inline.put(Break(self._at, self._strength))
+            self._inline.put(Break(self._at + pos, self._strength))
             self._open = False
 
     def _blanks(self, begin: int, end: int, text: str) -> None:
@@ -762,7 +762,7 @@ class Markup:
         header = text[begin : text.index("\n", begin)]
         cells = _CELLS.split(header.strip().strip("|"))
         self._headers = tuple(_plain(cell) for cell in cells)
-        self._end_item()
+        self._end_item(begin)
         self._begin_rows(begin, end)
         return end
 

@@ -16,11 +16,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from actors.speech.chunking import BLANK, CLAUSES, first_clause, speakable, tidy, width
+from actors.speech.chunking import BLANK, tidy
+from actors.speech.cuts import CLAUSES, first_clause, speakable, width
 from actors.speech.languages import BULLETS, CLOSERS, HEAD, Language, Verdict, detect, language_of
 from actors.speech.markup import LINE_MEMORY, STARTERS
 from actors.speech.pieces import Stage
 from actors.speech.row import ATTENTION, FILTERED, FILTERED_ASCII, FIRST, MAY_GO_ON, Row, Standing, fault
+from actors.speech.sentences import ITEM_BEGIN
 from protocol.speech import RemovedSpan, SpeechChunk, SpeechSettings, StageFault
 
 __all__ = ["SpeechPipeline"]
@@ -204,8 +206,8 @@ class SpeechPipeline:
         settings = self._settings
         beyond = self._beyond()
         final = final and not beyond
-        unsure = 0 if beyond or final or not settings.markup else _unsure(self._waits)
-        language = self._language or self._detected(beyond)
+        unsure = 0 if final or not settings.markup else _unsure(self._waits, len(self._waits) - beyond)
+        language = self._language or self._detected(beyond + unsure)
         if language.has_clause_marks:
             return False
         marks = _ASCII_MARKS if self._waits.isascii() else language.marks
@@ -246,8 +248,10 @@ class SpeechPipeline:
             return True
         body = held.lstrip()
         blanks = held[: len(held) - len(body)]
-        if self._row is None and not self._line and self._settings.markup:  # the first line may be more than text
-            if not body or body[0] in STARTERS or len(blanks) > MAX_INDENT or blanks.strip(" "):
+        if self._row is None and not self._line:  # the first line may be more than text
+            if not body or ITEM_BEGIN.match(body) is not None:
+                return False
+            if self._settings.markup and (body[0] in STARTERS or len(blanks) > MAX_INDENT or blanks.strip(" ")):
                 return False
         if blanks:
             if "\n" in blanks:
@@ -278,11 +282,8 @@ class SpeechPipeline:
         return len(held) - (concern.start() if host < 0 else min(concern.start(), host))
 
     def _detected(self, beyond: int) -> Language:
-        code = detect(self._waits[: len(self._waits) - beyond])
-        if code is None:
-            return language_of("en")
-        self._language = language_of(code)
-        return self._language
+        self._language = detect(self._waits[: len(self._waits) - beyond])
+        return self._language or language_of("en")
 
     def _end(self, out: list[SpeechChunk], at: int) -> bool:
         """A sentence ends: let it go, or wait for more if it is short. False: it needs the row."""
@@ -371,9 +372,9 @@ class SpeechPipeline:
         return SpeechChunk(text, chunk.start, chunk.end, chunk.emotion, chunk.removed) if text.strip() else chunk
 
 
-def _unsure(text: str) -> int:
-    """How many characters at the end may turn out to begin something that concerns a filter."""
-    if text[-1] not in _MAY_GO_ON_WITH:
+def _unsure(text: str, end: int) -> int:
+    """How many characters before `end` begin, or may turn out to begin, something that concerns a filter."""
+    if text[end - 1 : end] not in _MAY_GO_ON_WITH:
         return 0
-    goes_on = MAY_GO_ON.search(text, max(0, len(text) - 8))
-    return 0 if goes_on is None else len(text) - goes_on.start()
+    goes_on = MAY_GO_ON.search(text, max(0, end - 8), end)
+    return 0 if goes_on is None else end - goes_on.start()

@@ -3,7 +3,9 @@
 Outside, the text passes as it comes; only what may still become a tag is held, and never more than a tag's
 length. Inside, nothing is held and nothing passes. A tag within code is text, so the stage follows fences
 (by lines) and inline code (by its opening run of backticks): a tag behind an open run waits until that run
-has found its partner, or until it is certain that it finds none (the end of the block, or `max_hold`).
+has found its partner, or until it is certain that it finds none (the end of the block, or `max_hold`). Three
+backticks at the start of a line are a fence if no other follows in that line. Inside, a tag between two
+backticks is spoken of and neither opens nor closes anything.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ RULE: Final = "reasoning"
 LINE_HEAD: Final = 48  # a fence further into its line than this is no fence
 
 _CARES: Final = re.compile(r"[<`~]")
-_FENCE_PREFIX: Final = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?[ \t>]*")
+_FENCE_PREFIX: Final = re.compile(rf"(?=.{{0,{LINE_HEAD - 1}}}\Z)[ \t>]*(?:(?:[-*+]|\d{{1,9}}[.)])[ \t]+)?[ \t>]*")
 _FENCE_CLOSE: Final = re.compile(r"[ \t>]*(`{3,}|~{3,})[ \t\r]*")
 _BLANK_LINE: Final = re.compile(r"\n[ \t]*\n")
 
@@ -32,13 +34,13 @@ class _TagSyntax:
 
     def __init__(self, names: tuple[str, ...], limit: int) -> None:
         alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-        tag = rf"<(/?)(?:{alternatives})(?:[ \t\n][^<>]{{0,{limit}}})?(/?)>"
+        tag = rf"<(/?)(?:{alternatives})(?:\s[^<>]{{0,{limit}}})?/?>"
         self.tag = re.compile(tag, re.IGNORECASE)
-        self.token = re.compile(rf"{tag}|`+|~~~+|\n", re.IGNORECASE)
+        self.token = re.compile(rf"{tag}|`+|~+|\n", re.IGNORECASE)
         prefixes = sorted({name[:size] for name in names for size in range(len(name) + 1)}, key=len, reverse=True)
         starts = "|".join(re.escape(prefix) for prefix in prefixes)
         self.partial = re.compile(
-            rf"<(?:/?(?:{starts})|/?(?:{alternatives})(?:[ \t\n][^<>]{{0,{limit}}}|/))?\Z", re.IGNORECASE
+            rf"<(?:/?(?:{starts})|/?(?:{alternatives})(?:\s[^<>]{{0,{limit}}}|/))?\Z", re.IGNORECASE
         )
 
 
@@ -50,7 +52,20 @@ def _syntax(names: tuple[str, ...], limit: int) -> _TagSyntax:
 class Reasoning:
     """Removes reasoning elements; nested ones count, stray closing tags go, code keeps its tags."""
 
-    __slots__ = ("_at", "_code", "_code_at", "_depth", "_fence", "_held", "_limit", "_line", "_speak", "_syntax")
+    __slots__ = (
+        "_at",
+        "_code",
+        "_code_at",
+        "_depth",
+        "_fence",
+        "_held",
+        "_last",
+        "_limit",
+        "_line",
+        "_may_fence",
+        "_speak",
+        "_syntax",
+    )
 
     cares = _CARES
 
@@ -72,6 +87,8 @@ class Reasoning:
         self._fence = ""  # the run that opened the fence we are in
         self._code = 0  # length of an open run of backticks, 0 when there is none
         self._code_at = 0  # where that run opened
+        self._may_fence = False  # it stands at the start of its line, and is a fence if no other follows there
+        self._last = ""  # inside: the character before what is held
 
     @property
     def idle(self) -> bool:
@@ -144,24 +161,38 @@ class Reasoning:
         self._at = base + pos
 
     def _inside(self, text: str, pos: int, base: int, out: list[Piece], final: bool) -> int:
-        tag = self._syntax.tag.search(text, pos)
+        at = pos
+        while True:
+            tag = self._syntax.tag.search(text, at)
+            if tag is None or (text[tag.start() - 1] if tag.start() else self._last) != "`":
+                break
+            if tag.end() == len(text) and not final:
+                return self._hide(text, pos, self._unheard(text, pos, tag.start()), base, out)
+            if text[tag.end() : tag.end() + 1] != "`":
+                break
+            at = tag.end()
         if tag is not None:
-            if not tag[2]:
+            if text[tag.end() - 2] != "/":
                 self._depth += -1 if tag[1] else 1
-            out.append(Removed(base + pos, base + tag.end(), RULE, True))
+            self._hide(text, pos, tag.end(), base, out)
             if not self._depth:
                 self._line = ""
             return tag.end()
-        keep = len(text)
-        if not final:
-            partial = self._syntax.partial.search(text, max(pos, text.rfind("<")))
-            if partial is not None:
-                keep = partial.start()
-            if self._speak:
-                keep = min(keep, max(pos, len(text) - self._limit))
-        if keep > pos:
-            out.append(Removed(base + pos, base + keep, RULE, True))
-        return keep
+        if final:
+            return self._hide(text, pos, len(text), base, out)
+        partial = self._syntax.partial.search(text, max(pos, text.rfind("<")))
+        end = partial.start() if partial else len(text)
+        return self._hide(text, pos, self._unheard(text, pos, end), base, out)
+
+    def _unheard(self, text: str, pos: int, end: int) -> int:
+        """Up to where, at most `end`, what is hidden can be forgotten: what is never closed may be spoken."""
+        return min(end, max(pos, len(text) - self._limit)) if self._speak else end
+
+    def _hide(self, text: str, pos: int, end: int, base: int, out: list[Piece]) -> int:
+        if end > pos:
+            out.append(Removed(base + pos, base + end, RULE, True))
+            self._last = text[end - 1]
+        return end
 
     def _outside(self, text: str, pos: int, base: int, out: list[Piece], final: bool) -> int:
         start = pos
@@ -172,14 +203,6 @@ class Reasoning:
                 return self._emit(text, start, partial.start() if partial else len(text), base, out)
             begin, end = token.span()
             mark = text[begin]
-            if mark == "\n":
-                if self._code:
-                    newline = text.rfind("\n", start, begin)
-                    line = text[newline + 1 : begin] if newline >= 0 else self._line + text[start:begin]
-                    if not line.strip():
-                        self._code = 0
-                pos = end
-                continue
             if mark == "<":
                 if self._code:
                     closed = self._code_closes(text, end, base, final)
@@ -189,26 +212,42 @@ class Reasoning:
                         pos = closed
                         continue
                     self._code = 0
-                pos = self._emit(text, start, begin, base, out)
-                if not token[1] and not token[2]:
+                self._emit(text, start, begin, base, out)
+                if not token[1] and text[end - 2] != "/":
                     self._depth = 1
                 out.append(Removed(base + begin, base + end, RULE, True))
+                self._last = ">"
+                self._line = ""
                 return end
+            if mark == "\n":
+                if self._code and self._may_fence:
+                    self._fence, self._code = "`" * self._code, 0
+                    return self._emit(text, start, end, base, out)
+                if self._code and not self._line_so_far(text, start, begin).strip():
+                    self._code = 0
+                pos = end
+                continue
             if end == len(text) and not final and end - begin < self._limit:
                 return self._emit(text, start, begin, base, out)  # the run may go on
-            if end - begin >= 3 and not self._code and self._at_line_start(text, start, begin):
-                self._fence = token[0]
-                self._emit(text, start, end, base, out)
-                self._line = "+"  # the opening line does not close it
-                return end
-            if mark == "`":
-                if not self._code:
-                    self._code, self._code_at = end - begin, base + begin
-                elif self._code == end - begin:
-                    self._code = 0
-                elif base + begin - self._code_at > self._limit:
-                    self._code, self._code_at = end - begin, base + begin
+            size = end - begin
+            if size >= 3 and _FENCE_PREFIX.fullmatch(self._line_so_far(text, start, begin)):
+                if mark == "~":
+                    self._fence, self._code = token[0], 0
+                    self._emit(text, start, end, base, out)
+                    self._line = "+"  # the opening line does not close it
+                    return end
+                self._code, self._code_at, self._may_fence = size, base + begin, True
+            elif mark == "`":
+                self._inline_run(size, base + begin)
             pos = end
+
+    def _inline_run(self, size: int, at: int) -> None:
+        """A run of backticks within a line opens a code span, or closes the open one if it is as long."""
+        if not self._code or (self._code != size and at - self._code_at > self._limit):
+            self._code, self._code_at = size, at
+        elif self._code == size:
+            self._code = 0
+        self._may_fence = False
 
     def _in_fence(self, text: str, pos: int, base: int, out: list[Piece]) -> int:
         newline = text.find("\n", pos)
@@ -232,16 +271,22 @@ class Reasoning:
             out.append(Text(run, base + start, base + end))
         return end
 
-    def _at_line_start(self, text: str, start: int, begin: int) -> bool:
-        newline = text.rfind("\n", start, begin)
-        head = text[newline + 1 : begin] if newline >= 0 else self._line + text[start:begin]
-        return len(head) < LINE_HEAD and _FENCE_PREFIX.fullmatch(head) is not None
+    def _line_so_far(self, text: str, start: int, end: int) -> str:
+        """What the current line holds up to `end`, its first `LINE_HEAD` characters."""
+        newline = text.rfind("\n", start, end)
+        if newline >= 0:
+            return text[newline + 1 : min(end, newline + 1 + LINE_HEAD)]
+        return (self._line + text[start : min(end, start + LINE_HEAD)])[:LINE_HEAD]
 
     def _code_closes(self, text: str, pos: int, base: int, final: bool) -> int | None:
-        """Where the open code span ends (behind its closing run), 0 if it is none, None if that is not known."""
+        """Where the open code ends (behind its closing run), 0 if it is none, None if that is not known."""
         limit = self._code_at + self._limit - base  # index in `text` up to which it may close
         blank = _BLANK_LINE.search(text, pos)
         end = min(limit, blank.start() if blank else len(text))
+        if self._may_fence:
+            newline = text.find("\n", pos, max(pos, limit))
+            if newline >= 0 and text.find("`", pos, newline) < 0:
+                return newline
         while True:
             begin = text.find("`", pos, max(pos, end))
             if begin < 0:
@@ -249,7 +294,7 @@ class Reasoning:
             pos = begin
             while pos < len(text) and text[pos] == "`":
                 pos += 1
-            if pos == len(text) and not final and pos < limit:
+            if pos == len(text) and not final and pos - begin <= self._code:
                 return None
             if pos - begin == self._code:
                 self._code = 0

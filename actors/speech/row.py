@@ -17,10 +17,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from actors.speech.chunking import CLAUSES, Chunking
+from actors.speech.chunking import Chunking
+from actors.speech.cuts import CLAUSES
 from actors.speech.emoji import RANGES, Emoji
 from actors.speech.emotion import Emotion
-from actors.speech.languages import Language
+from actors.speech.languages import ENDS, Language
 from actors.speech.markup import Markup
 from actors.speech.pieces import Piece, Removed, Stage, Text
 from actors.speech.reasoning import Reasoning
@@ -29,7 +30,7 @@ from protocol.speech import RemovedSpan, SpeechChunk, SpeechSettings, StageFault
 
 __all__ = ["ATTENTION", "FILTERED", "FILTERED_ASCII", "FIRST", "MAY_GO_ON", "Row", "Standing", "fault"]
 
-_ENDS: Final = ".!?…‼⁇⁈⁉．。！？｡؟۔।॥።፧፨։។៕།•⁃◦▪‣\n"
+_ENDS: Final = ENDS + "\n"
 FILTERED_ASCII: Final = r"*_~\[`<&\\$|/("
 FILTERED: Final = FILTERED_ASCII + "（［【" + RANGES
 """What concerns a filter within a line of text, as the inside of a character class."""
@@ -186,7 +187,7 @@ class Row:
         if line and self._reasoning is not None and self._markup is not None:
             self._reasoning.passed(line)
             self._markup.passed(line, last)
-        self._sentences.go_on(standing.language, standing.lead + pending, standing.after)
+        self._sentences.go_on(standing.language, standing.lead + pending, standing.after, fresh=not at)
         self._chunking.go_on(Text(pending, at - len(pending), at), standing.first, standing.gap, standing.gaps)
 
     # One stretch of text through the filters.

@@ -2,35 +2,57 @@
 
 The stage lets text pass as long as it holds no mark that could end a sentence, and holds it from such a mark
 until what follows has decided: for `.` and its kin that is nearly always a blank and one more character;
-`。！？` end a sentence at once unless a quotation or a bracket is open. Every decision is a function of the
-text before the mark and of a bounded stretch behind it, so it does not matter how the text was cut.
+`。！？` end a sentence at once unless a quotation or a bracket is open. Items that stand in one line, after a number
+each, are sentences. Every decision is a function of the last `HEAD` characters of the
+sentence before the mark and of a bounded stretch behind it, so it does not matter how the text was cut.
 
-The question itself goes to `sentencex`, with the sentence so far and what is known of the next one; before
-and after it the corrections of `actors.speech.languages` are asked, which know what it gets wrong.
+The question itself goes to `actors.speech.languages`, which knows what is particular to a language.
 """
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from actors.speech.languages import CLOSERS, HEAD, Language, Verdict, detect, language_of
 from actors.speech.pieces import Break, Mood, Piece, Removed, Stray, Strength, Text
 
-__all__ = ["Sentences"]
+__all__ = ["ITEM_BEGIN", "Sentences"]
+
+ITEM_BEGIN: Final = re.compile(r"\s*(?:(?:\d{1,3}|[a-y])(?:\.?\)?)?)?\Z|\s*(?:\d{1,3}|[a-y])(?:\.\)|[.)])\s")
+"""What a block begins with that may be an enumeration in one line."""
+_ITEM: Final = re.compile(r"\s*(?:(\d{1,3})|([a-y]))(\.\)|[.)])\s")
+MAX_BLANKS: Final = 32
 
 
 class Sentences:
-    """Adds a `Break` at the end of each sentence; marks that come too late become `Stray`."""
+    """Adds a `Break` at the end of each sentence; marks that come too late become `Stray`.
 
-    __slots__ = ("_after", "_at", "_head", "_language", "_lines", "_queue", "_scan", "_tail")
-
-    def __init__(self, language: str | None = None, *, lines: bool = True) -> None:
-        """Args:
+    Args:
         language: A code; None: from the script of the first letter.
         lines: A blank line ends a sentence. (Where a stage before has seen to that, line ends are blanks.)
 
-        """  # noqa: D205, D400, D415
+    """
+
+    __slots__ = (
+        "_after",
+        "_at",
+        "_fresh",
+        "_head",
+        "_language",
+        "_lines",
+        "_next_item",
+        "_queue",
+        "_scan",
+        "_tail",
+    )
+
+    def __init__(self, language: str | None = None, *, lines: bool = True) -> None:
         self._lines = lines
         self._language: Language | None = language_of(language) if language else None
-        self._head = ""  # the sentence so far, as passed on
+        self._fresh = True  # at the beginning of a block, of which too little is known to say that it is no item
+        self._next_item: re.Pattern[str] | None = None  # what would begin the next item of an enumeration
+        self._head = ""  # the sentence so far, as passed on, the last `HEAD` characters of it
         self._queue: list[Piece] = []  # what is held since an undecided mark
         self._tail = ""  # the text of the queue
         self._scan = 0  # how far decisions have come in it
@@ -55,16 +77,18 @@ class Sentences:
     def let_out(self, pending: str) -> str | None:
         """Forget `pending`, if the sentence ends with it, and give what stands before it in the sentence."""
         head = self._head
-        if not head.endswith(pending):
+        if self._fresh or self._next_item is not None or not head.endswith(pending):
             return None
         self._head = ""
         return head[: len(head) - len(pending)]
 
-    def go_on(self, language: Language | None, head: str, after: bool) -> None:
-        """Begin in the midst of a text: behind `head`, or right `after` a sentence."""
+    def go_on(self, language: Language | None, head: str, after: bool, fresh: bool) -> None:
+        """Begin in the midst of a text: behind `head`, or right `after` a sentence, or (`fresh`) with a block."""
         self._language = language
         self._head = head
         self._after = after
+        self._fresh = fresh
+        self._scan = 0
 
     def feed(self, pieces: list[Piece]) -> list[Piece]:
         out: list[Piece] = []
@@ -96,13 +120,17 @@ class Sentences:
     def _take(self, piece: Text, out: list[Piece]) -> None:
         text = piece.text
         if self._language is None:
-            code = detect(text)
-            if code is not None:
-                self._language = language_of(code)
-        language = self._language or language_of("en")
+            self._language = detect(text)
         if not self._tail and not self._after:
-            if (language.line_marks if self._lines else language.marks).search(text) is None:
+            language = self._language or _DEFAULT
+            if self._fresh:
+                self._begin(self._head + text)
+            if (
+                self._next_item is None
+                and (language.line_marks if self._lines else language.marks).search(text) is None
+            ):
                 self._head = text[-HEAD:] if len(text) >= HEAD else (self._head + text)[-HEAD:]
+                self._at = piece.end
                 out.append(piece)
                 return
             self._scan = 0
@@ -110,7 +138,16 @@ class Sentences:
         self._tail += text
         if self._after:
             self._strays(out)
-        self._decide(language, out)
+        self._decide(out)
+
+    def _begin(self, text: str) -> None:
+        """Learn from the beginning of a block whether it is the first item of an enumeration."""
+        item = _ITEM.match(text)
+        if item is not None:
+            self._next_item = _item(str(int(item[1]) + 1) if item[1] else chr(ord(item[2]) + 1), item[3])
+            self._fresh = False
+        elif ITEM_BEGIN.match(text) is None or len(text) > MAX_BLANKS:
+            self._fresh = False
 
     def _strays(self, out: list[Piece]) -> None:
         """Give closing marks that directly follow a sentence which is already over."""
@@ -122,16 +159,29 @@ class Sentences:
             self._head = ""
         self._after = not self._tail
 
-    def _decide(self, language: Language, out: list[Piece]) -> None:
+    def _decide(self, out: list[Piece], final: bool = False) -> None:
         """Go through the marks in what is held; stop at the first that cannot be decided yet."""
+        language = self._language or _DEFAULT
         while self._tail:
-            mark = (language.line_marks if self._lines else language.marks).search(self._tail, self._scan)
-            if mark is None:
-                self._release(out, len(self._tail))
+            tail = self._tail
+            if self._fresh:
+                self._begin(self._head + tail)
+            mark = (language.line_marks if self._lines else language.marks).search(tail, self._scan)
+            begin = len(tail) if mark is None else mark.start()
+            item = self._item_before(begin)
+            if item is not None:
+                begin = item.start()
+                if item[1] is None or final:
+                    verdict, at = (Verdict.GO_ON, item.end()) if item[1] else (Verdict.END, begin)
+                else:
+                    verdict, at = Verdict.WAIT, begin
+            elif mark is None:
+                self._release(out, len(tail))
                 break
-            verdict, at = language.judge(self._head, self._tail, mark.start())
+            else:
+                verdict, at = language.judge(self._head, tail, begin, final)
             if verdict is Verdict.WAIT:
-                self._release(out, mark.start())
+                self._release(out, begin)
                 self._scan = 0
                 break
             if verdict is Verdict.GO_ON:
@@ -139,34 +189,36 @@ class Sentences:
                 continue
             self._release(out, at)
             self._end(out)
-            if verdict is Verdict.END_NOW:
+            if item is not None:
+                self._fresh = True
+            if verdict is Verdict.END_NOW and not final:
                 self._after = True
                 self._strays(out)
+
+    def _item_before(self, end: int) -> re.Match[str] | None:
+        """The number of the next item, whole or (group 1) perhaps, if it stands before `end` in what is held."""
+        if self._next_item is None:
+            return None
+        item = self._next_item.search(self._tail, self._scan)
+        if item is not None and not item.start() and not self._head[-1:].isspace():
+            item = self._next_item.search(self._tail, 1)
+        return item if item is not None and item.start() < end else None
 
     def _end(self, out: list[Piece]) -> None:
         out.append(Break(self._at, Strength.SENTENCE))
         self._head = ""
         self._scan = 0
+        self._next_item = None
 
     def _end_block(self, out: list[Piece]) -> None:
-        if self._tail:
-            language = self._language or language_of("en")
-            while True:
-                mark = (language.line_marks if self._lines else language.marks).search(self._tail, self._scan)
-                if mark is None:
-                    break
-                verdict, at = language.judge(self._head, self._tail, mark.start(), final=True)
-                if verdict is Verdict.GO_ON:
-                    self._scan = at
-                    continue
-                self._release(out, at)
-                self._end(out)
-            self._release(out, len(self._tail))
+        self._decide(out, final=True)
         out.extend(self._queue)
         self._queue = []
         self._head = ""
         self._scan = 0
         self._after = False
+        self._fresh = True
+        self._next_item = None
 
     def _release(self, out: list[Piece], size: int, stray: bool = False) -> None:
         """Pass on the first `size` characters of what is held, with all that stands before and at their end."""
@@ -198,3 +250,12 @@ class Sentences:
         else:
             index = len(queue)
         self._queue = queue[index:]
+
+
+_DEFAULT: Final = language_of("en")
+
+
+def _item(number: str, sign: str) -> re.Pattern[str]:
+    """What begins the next item: its number with the sign that the first had, whole or (group 1) cut off."""
+    begun = "|".join(re.escape(sign[:size]) for size in range(len(sign), 0, -1))
+    return re.compile(rf"(?<!\S){number}(?:{re.escape(sign)}(?=\s)|((?:{begun})?)\Z)")
