@@ -216,13 +216,13 @@ class Row:
             return pieces
         reasoning, markup = self._reasoning, self._markup
         assert reasoning is not None and markup is not None  # noqa: PT018
-        clean = markup.clean and text.isascii() and "&" not in text
+        clean = reasoning.idle and markup.clean and text.isascii() and "&" not in text
         if reasoning.idle and reasoning.cares.search(text) is None:
             reasoning.passed(text)
         else:
             pieces = self._ask(0, pieces)
         pieces = self._ask(1, pieces)
-        # If the markup stage held nothing and holds nothing, this text is all that the next ones get.
+        # If the stages before held nothing and hold nothing, this text is all that the next ones get.
         if not (clean and markup.clean and text[-1] not in "0123456789#*" and stages[2].idle):  # type: ignore[attr-defined]
             pieces = self._ask(2, pieces)
         if len(stages) > 3 and not (clean and "(" not in text and "[" not in text and stages[3].idle):  # type: ignore[attr-defined]
