@@ -1,34 +1,51 @@
+#!/usr/bin/env python3
 """Score the streaming segmenter on a file of sentences, reading it a few characters at a time.
 
-    scripts/score_sentences.py FILE [--chars-per-token N] [--misses] [--by source] [--language none] [--json]
+    scripts/score_sentences.py FILE [--chars-per-token N] [--peers] [--misses] [--by source] [--language none]
+                                    [--markdown] [--json]
 
 A line of the file is a JSON object with `text`, `sentences`, `lang` and (optionally) `source`. Two scores:
 *exact*, the lines whose list of sentences is the given one; and *boundary F1*, where a boundary is the number
 of non-blank characters before it, summed over all lines of one source (or language). And how long a listener
 waits: how many characters past its end were read when a sentence was recognised.
 
-Beside ours stand the batch segmenters that happen to be installed (sentencex, pysbd), on the whole text.
-"""  # noqa: EXE002
+Beside ours stands the batch segmenter that ours asks (sentencex), on the whole text; with `--peers` also others,
+installed for this run alone: some on the whole text, those that read streams at as many characters a token.
+"""
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import sentencex
+from throwaway import Guest, environment
+
 from actors.speech import SpeechPipeline, SpeechSettings
 
-Segmenter = Callable[[str, str], list[str]]
 AT_ONCE = "。！？"
+PEERS = {
+    "pysbd (whole text)": ("pysbd", ("pysbd",)),
+    "blingfire (whole text)": ("blingfire", ("livekit-blingfire",)),
+    "syntok (whole text)": ("syntok", ("syntok",)),
+    "stream2sentence (streaming)": ("stream2sentence", ("stream2sentence",)),
+    "sentence-stream (streaming)": ("sentence-stream", ("sentence-stream",)),
+    "Pipecat's aggregator (streaming)": ("pipecat", ("pipecat-ai",)),
+}
+"""By the name in the table: what `score_sentences_peers` calls it, and what has to be installed."""
+
+Found = list[list[str]]
+"""The sentences of each line."""
 
 
 @dataclass
@@ -92,19 +109,20 @@ def boundaries(sentences: Iterable[str]) -> set[int]:
     return found - {at}
 
 
-def score(lines: list[dict[str, Any]], segment: Segmenter, group: str, misses: bool = False) -> dict[str, Score]:
+def score(lines: list[dict[str, Any]], found: Found, group: str, misses: bool = False) -> dict[str, Score]:
+    """Compare what was found in each line with what is given there."""
     scores: dict[str, Score] = defaultdict(Score)
-    for line in lines:
+    for line, sentences in zip(lines, found, strict=True):
         given = [sentence.strip() for sentence in line["sentences"]]
-        found = [sentence.strip() for sentence in segment(line["text"], line["lang"])]
-        expected, ours = boundaries(given), boundaries(found)
+        stripped = [sentence.strip() for sentence in sentences]
+        expected, ours = boundaries(given), boundaries(stripped)
         one = scores[line.get(group) or line["lang"]]
         one.lines += 1
-        one.exact += given == found
+        one.exact += given == stripped
         one.right += len(expected & ours)
         one.wrong += len(ours - expected)
         one.missed += len(expected - ours)
-        if misses and given != found:
+        if misses and given != stripped:
             show_miss(line, expected, ours)
     return dict(scores)
 
@@ -121,27 +139,18 @@ def show_miss(line: dict[str, Any], expected: set[int], ours: set[int]) -> None:
         print(f"{line['lang']}  same boundaries, other text: {text[:100]!r}")
 
 
-def batch_segmenters() -> dict[str, Segmenter]:
-    """Those that are installed."""
-    found: dict[str, Segmenter] = {}
-    if importlib.util.find_spec("sentencex"):
-        import sentencex
-
-        found["sentencex (batch)"] = lambda text, language: list(sentencex.segment(language, text))
-    if importlib.util.find_spec("pysbd"):
-        import pysbd
-
-        known: dict[str, Any] = {}
-
-        def by_pysbd(text: str, language: str) -> list[str]:
-            if language not in known:
-                try:
-                    known[language] = pysbd.Segmenter(language=language, clean=False)
-                except ValueError:
-                    known[language] = pysbd.Segmenter(language="en", clean=False)
-            return list(known[language].segment(text))
-
-        found["pysbd (batch)"] = by_pysbd
+def ask_peers(lines: list[dict[str, Any]], size: int) -> dict[str, Found]:
+    """What the others find, each installed into the environment that is thrown away."""
+    program = Path(__file__).with_name("score_sentences_peers.py")
+    texts = [(line["text"], line["lang"]) for line in lines]
+    found = {}
+    with ExitStack() as stack:
+        python = stack.enter_context(
+            environment(*(package for _, packages in PEERS.values() for package in packages))
+        )
+        guest = stack.enter_context(Guest(python, program))
+        for name, (segmenter, _) in PEERS.items():
+            found[name] = guest.ask({"segmenter": segmenter, "texts": texts, "size": size})
     return found
 
 
@@ -150,33 +159,52 @@ def percentile(values: list[int], share: float) -> int:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def print_scores(rows: dict[str, dict[str, Score]], *, markdown: bool) -> None:
+    """A line for each segmenter, a column for each group."""
+    groups = sorted({group for scores in rows.values() for group in scores})
+    table = [["segmenter", "exact", *groups]]
+    for name, scores in rows.items():
+        exact = sum(one.exact for one in scores.values())
+        table.append([name, str(exact), *(f"{scores[group].f1:.3f}" for group in groups)])
+    if markdown:
+        table.insert(1, ["---"] * len(table[0]))
+    widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print(f"| {' | '.join(cells)} |" if markdown else "  ".join(cells).rstrip())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("--chars-per-token", type=int, default=3)
-    parser.add_argument("--misses", action="store_true", help="print each wrong or missing boundary")
+    parser.add_argument("--peers", action="store_true", help="also other segmenters, installed for this run alone")
+    parser.add_argument("--misses", action="store_true", help="print each wrong or missing boundary of ours")
     parser.add_argument("--by", default="source", help="the field to group by (default: source, else lang)")
     parser.add_argument("--language", choices=("given", "none"), default="given", help="none: let it be detected")
     parser.add_argument("--only", help="only lines of this language")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--json", action="store_true", help="print all counts as JSON")
+    options = parser.parse_args(arguments)
 
     lines = [json.loads(line) for line in options.file.read_text(encoding="utf-8").splitlines() if line.strip()]
     if options.only:
         lines = [line for line in lines if line["lang"] == options.only]
     size = options.chars_per_token
-    detect = options.language == "none"
+    languages = [None if options.language == "none" else line["lang"] for line in lines]
 
-    def ours(text: str, language: str) -> list[str]:
-        return stream(text, None if detect else language, size)
+    ours = [stream(line["text"], language, size) for line, language in zip(lines, languages, strict=True)]
+    others: dict[str, Found] = {
+        "sentencex (whole text)": [list(sentencex.segment(line["lang"], line["text"])) for line in lines]
+    }
+    if options.peers:
+        others |= ask_peers(lines, size)
+    rows = {f"Antiphon (streaming, {size} characters a token)": score(lines, ours, options.by, options.misses)}
+    rows |= {name: score(lines, found, options.by) for name, found in others.items()}
 
-    rows = {f"Antiphon ({size} characters a token)": score(lines, ours, options.by, options.misses)}
-    for name, segmenter in batch_segmenters().items():
-        rows[name] = score(lines, segmenter, options.by)
     waits = Waits()
-    for line in lines:
-        measure_waits(line["text"], None if detect else line["lang"], waits)
-
+    for line, language in zip(lines, languages, strict=True):
+        measure_waits(line["text"], language, waits)
     summary = {
         "median": statistics.median(waits.all) if waits.all else 0,
         "p95": percentile(waits.all, 0.95),
@@ -185,24 +213,16 @@ def main() -> int:
         "at_once": len(waits.at_once),
     }
     if options.json:
-        print(
-            json.dumps(
-                {
-                    "scores": {k: {g: vars(s) | {"f1": s.f1} for g, s in v.items()} for k, v in rows.items()},
-                    "wait": summary,
-                },
-                ensure_ascii=False,
-                indent=1,
-            )
-        )
+        scores = {
+            name: {group: vars(one) | {"f1": one.f1} for group, one in own.items()} for name, own in rows.items()
+        }
+        print(json.dumps({"scores": scores, "wait": summary}, ensure_ascii=False, indent=1))
         return 0
-    for name, scores in rows.items():
-        exact = sum(one.exact for one in scores.values())
-        print(f"{name}: exact {exact} of {len(lines)}")
-        print("   " + "  ".join(f"{group} {one.f1:.4f}" for group, one in sorted(scores.items())))
+    print(f"{len(lines)} lines; exact: how many of them; then boundary F1")
+    print_scores(rows, markdown=options.markdown)
     print(
-        f"recognised after its end, characters: median {summary['median']}, p95 {summary['p95']},"
-        f" max {summary['max']}; after 。！？ at once: {summary['at_once_zero']} of {summary['at_once']}"
+        f"recognised after its end, characters: median {summary['median']:g}, p95 {summary['p95']},"
+        f" max {summary['max']}; after {AT_ONCE} at once: {summary['at_once_zero']} of {summary['at_once']}"
     )
     return 0
 
