@@ -81,7 +81,7 @@ class ContractChecker:
         self._open: set[TurnHistory] = set()
         self._threads = set(threading.enumerate())
         self._told: Counter[str] = Counter()
-        self._ended: set[str] = set()
+        self._ended: Counter[str] = Counter()
         self._unregister: Callable[[EngineActor], None] = self._context.unregister
         setattr(self._context, "unregister", self._actor_ended)  # noqa: B010 - a method, for this one instance
         system.on_turn_finished(self._turn_finished)
@@ -117,7 +117,7 @@ class ContractChecker:
             for what in rule(history, self._settings, self._slack):
                 self.report(point, f"turn {history.turn_id}", what)
         if history.last is not None and history.last.status.finished:
-            self._ended.add(history.turn_id)
+            self._ended[history.turn_id] += 1
 
     def report(self, point: Point, subject: str, what: str) -> None:
         """Add a violation that was found elsewhere."""
@@ -185,8 +185,8 @@ class ContractChecker:
         await self.shut_down()
         for history in tuple(self._open):
             self.finish(history)
-        for turn_id in self._ended:
-            if self._told[turn_id] != 1:
+        for turn_id, turns in self._ended.items():  # an id may be given again when its turn is forgotten
+            if self._told[turn_id] != turns:
                 self.report(Point.ONE_WAY, f"turn {turn_id}", f"its outcome was told {self._told[turn_id]} times")
         await asyncio.sleep(0)  # what a shutdown has cancelled ends with the next run
         for what in left_behind(self._context, self._threads):
