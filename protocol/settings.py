@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from protocol.errors import BadSettingsError
 from protocol.speech import SpeechSettings
 
-__all__ = ["Flow", "OnBusy", "Settings"]
+__all__ = ["Flow", "OnBusy", "Settings", "describe_invalid"]
 
 OnBusy = Literal["reject", "interrupt", "queue"]
 """What `start_turn()` does while a turn is active."""
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
         try:
             super().__init__(**values)
         except ValidationError as failure:
-            raise BadSettingsError(_describe(failure)) from None
+            raise BadSettingsError(describe_invalid(failure, "ANTIPHON_")) from None
         except SettingsError as failure:
             raise BadSettingsError(
                 f"invalid settings: {failure}: a list is written as JSON, "
@@ -93,9 +93,10 @@ class Settings(BaseSettings):
             ) from None
 
 
-def _describe(failure: ValidationError) -> str:
+def describe_invalid(failure: ValidationError, prefix: str) -> str:
+    """Name each setting that is not valid, with its variable, in one line."""
     lines = []
     for error in failure.errors():
         name = "__".join(map(str, error["loc"]))
-        lines.append(f"{name} (ANTIPHON_{name.upper()}): {error['msg']}")
+        lines.append(f"{name} ({prefix}{name.upper()}): {error['msg']}")
     return "invalid settings: " + "; ".join(lines)

@@ -1,0 +1,190 @@
+"""The first message of a socket: `authorize` opens a connection, `resume` goes on with one.
+
+Whatever is wrong with a resume token (unknown, wrong, used, another user's) is answered alike and counts against the
+address. Only who has the right one is told more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from actors.gateway.link import Link
+from actors.gateway.tokens import LOCAL_USER, identify, same, token_hash
+from protocol.commands import Authorize, Command, Resume, read_command
+from protocol.errors import BadCommandError, GatewayCode, ReplayGapError, TurnNotFoundError
+from protocol.messages import (
+    AuthorizeError,
+    AuthorizeSuccess,
+    CloseCode,
+    GatewayError,
+    ResumeError,
+    ResumeSuccess,
+)
+
+if TYPE_CHECKING:
+    from actors.gateway.application import Gateway
+    from actors.gateway.session import Session
+    from actors.gateway.socket import Socket
+    from actors.stream import EventStream
+
+__all__ = ["Door"]
+
+_NO_HASH = token_hash("")
+
+
+class Door:
+    """Lets sockets of a gateway in."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def enter(self, socket: Socket) -> Link | None:
+        """Read the first message and answer it. None: the socket was closed.
+
+        Raises:
+            SocketGone: the client has gone.
+
+        """
+        settings = self._gateway.settings
+        try:
+            async with asyncio.timeout(settings.authorize_seconds):
+                command = read_command(await socket.receive(settings.max_first_message_bytes))
+        except TimeoutError:
+            await _refuse(
+                socket,
+                CloseCode.TIMED_OUT,
+                GatewayError(code=GatewayCode.AUTHORIZE_TIMEOUT, error="send authorize or resume first"),
+            )
+        except BadCommandError as bad:
+            code = CloseCode.TOO_BIG if bad.told is GatewayCode.MESSAGE_TOO_BIG else CloseCode.BAD_MESSAGES
+            await _refuse(socket, code, GatewayError(code=bad.told, error=str(bad), field=bad.field))
+        else:
+            return await self._admit(socket, command)
+        return None
+
+    async def _admit(self, socket: Socket, command: Command) -> Link | None:
+        if self._gateway.draining:
+            going = GatewayError(code=GatewayCode.DRAINING, error="the server is going down")
+            await _refuse(socket, CloseCode.RESTART, going)
+        elif isinstance(command, Authorize):
+            return await self._authorize(socket, command)
+        elif isinstance(command, Resume):
+            return await self._resume(socket, command)
+        else:
+            first = GatewayError(code=GatewayCode.NOT_AUTHORIZED, error="send authorize or resume first")
+            await _refuse(socket, CloseCode.NOT_AUTHORIZED, first)
+        return None
+
+    async def _authorize(self, socket: Socket, command: Authorize) -> Link | None:
+        gateway = self._gateway
+        user = await self._identify(socket, command.token)
+        if user is None:
+            refusal = AuthorizeError(code=GatewayCode.AUTHORIZE_REFUSED, error="the token is not known")
+            await _refuse(socket, CloseCode.NOT_AUTHORIZED, refusal)
+            return None
+        if gateway.full_for(user):
+            full = AuthorizeError(code=GatewayCode.TOO_MANY_CONNECTIONS, error="there are too many connections")
+            await _refuse(socket, CloseCode.TOO_MANY, full)
+            return None
+        session = gateway.open(user, command)
+        link = gateway.attach(session, socket)
+        socket.log.info("opened")
+        token = session.new_token()
+        answer = AuthorizeSuccess(connection_id=session.connection_id, resume_token=token)
+        await self._welcome(link, answer)
+        return link
+
+    async def _welcome(self, link: Link, answer: AuthorizeSuccess | ResumeSuccess) -> None:
+        try:
+            await link.socket.send(answer.to_json())
+        except BaseException:
+            self._gateway.detach(link.session, link)
+            raise
+
+    async def _identify(self, socket: Socket, token: str | None) -> str | None:
+        gateway = self._gateway
+        if gateway.authenticator is None:
+            return LOCAL_USER if socket.is_local else None
+        try:
+            return await identify(gateway.authenticator, token)
+        except Exception:
+            socket.log.exception("the authenticator failed")
+            return None
+
+    async def _resume(self, socket: Socket, command: Resume) -> Link | None:
+        gateway = self._gateway
+        now, address = asyncio.get_running_loop().time(), socket.address or ""
+        if gateway.attempts.exhausted(address, now):
+            many = ResumeError(code=GatewayCode.TOO_MANY_ATTEMPTS, error="too many attempts; wait a minute")
+            await _refuse(socket, CloseCode.TOO_MANY, many)
+            return None
+        given = token_hash(command.resume_token)
+        session = gateway.sessions.get(command.connection_id)
+        right = same(session.resume_hash if session is not None else _NO_HASH, given)
+        late = gateway.outcomes.get(command.connection_id)
+        if session is None and late is not None and same(late.resume_hash, given):
+            error = ResumeError(
+                code=GatewayCode.RESUME_TOO_LATE,
+                error="the connection was given up",
+                turn_id=late.turn_id,
+                turn_status=late.turn_status,
+                played_text=late.played_text,
+            )
+            await _refuse(socket, CloseCode.NOT_AUTHORIZED, error)
+            return None
+        # The authenticator may take its time, and somebody else may come with the same token meanwhile.
+        if session is None or not right or not await self._still_known(socket, session, given):
+            gateway.attempts.failed(address, now)
+            refusal = ResumeError(code=GatewayCode.RESUME_REFUSED, error="no such connection, or not with this token")
+            await _refuse(socket, CloseCode.NOT_AUTHORIZED, refusal)
+            return None
+        return await self._go_on(socket, session, command)
+
+    async def _still_known(self, socket: Socket, session: Session, given: bytes) -> bool:
+        user = await self._identify(socket, session.credential)
+        return user == session.user and not session.ended and same(session.resume_hash, given)
+
+    async def _go_on(self, socket: Socket, session: Session, command: Resume) -> Link | None:
+        processor = session.processor
+        turn_id = command.turn_id or session.active_turn
+        turn = None if turn_id is None else processor.get_turn(turn_id)
+        after_seq = -1 if command.after_seq is None or command.turn_id is None else command.after_seq
+        stream: EventStream | None = None
+        try:
+            if turn_id is not None:
+                stream = processor.stream_events(turn_id, after_seq)
+        except (TurnNotFoundError, ReplayGapError) as failure:
+            error = ResumeError(
+                code=GatewayCode(failure.code),
+                error="those events cannot be sent again",
+                turn_id=turn_id,
+                turn_status=turn.status if turn is not None else None,
+                played_text=turn.played_text if turn is not None else None,
+            )
+            await _refuse(socket, CloseCode.NOT_AUTHORIZED, error)
+            return None
+        if command.flow is not None:
+            session.flow = command.flow
+        token = session.new_token()
+        link = self._gateway.attach(session, socket)
+        socket.log.info("resumed")
+        answer = ResumeSuccess(
+            connection_id=session.connection_id,
+            resume_token=token,
+            turn_id=turn_id,
+            status=turn.status if turn is not None else None,
+        )
+        await self._welcome(link, answer)
+        if stream is not None:
+            link.speak(stream, after_seq)
+            for later in session.turns_after(stream.turn_id):
+                if processor.get_turn(later) is not None:
+                    link.speak(processor.stream_events(later, -1), -1)
+        return link
+
+
+async def _refuse(socket: Socket, code: CloseCode, answer: AuthorizeError | ResumeError | GatewayError) -> None:
+    socket.log.info("refused: %s", answer.code)
+    await socket.send(answer.to_json())
+    await socket.close(code, answer.code)

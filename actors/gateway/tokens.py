@@ -1,0 +1,88 @@
+"""Tokens: how users are known, and how a connection is known again on another socket.
+
+A resume token is 128 random bits. Only its hash is kept, it is good for once, and whoever compares it takes the same
+time whatever is wrong with it. Tokens are never logged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
+
+from protocol.errors import BadArgumentError
+
+__all__ = ["LOCAL_USER", "Authenticator", "TokenTable", "identify", "new_resume_token", "same", "token_hash"]
+
+Authenticator = Callable[[str | None], "str | Awaitable[str | None] | None"]
+"""Takes the token of an `authorize`; gives the user's id, or None for a refusal."""
+
+LOCAL_USER = "local"
+"""Who everybody is on loopback when there is no authenticator."""
+
+
+async def identify(authenticator: Authenticator, token: str | None) -> str | None:
+    """Ask the application's authenticator, of either kind."""
+    user = authenticator(token)
+    return await user if isawaitable(user) else user
+
+
+class TokenTable:
+    """An authenticator that knows fixed tokens: the stand-alone server's.
+
+    Args:
+        users: by token.
+
+    """
+
+    def __init__(self, users: Mapping[str, str]) -> None:
+        self._users = [(token_hash(token), user) for token, user in users.items()]
+
+    def __call__(self, token: str | None) -> str | None:
+        """Return the user of a token; compares with all, so that the time says nothing."""
+        given = token_hash(token or "")
+        found = None
+        for known, user in self._users:
+            if same(known, given):
+                found = user
+        return found
+
+    @classmethod
+    def read(cls, text: str) -> TokenTable:
+        """Read `user:token` lines; commas separate as line ends do, `#` begins a line that is left out.
+
+        Raises:
+            BadArgumentError: a line is none, or a token is too short to be one.
+
+        """
+        users: dict[str, str] = {}
+        for number, line in enumerate(text.replace(",", "\n").splitlines(), start=1):
+            entry = line.strip()
+            if not entry or entry.startswith("#"):
+                continue
+            user, colon, token = (part.strip() for part in entry.partition(":"))
+            if not (user and colon and len(token) >= 16):
+                raise BadArgumentError(
+                    f"tokens, entry {number}: expected user:token, the token of 16 characters or more"
+                )
+            users[token] = user
+        if not users:
+            raise BadArgumentError("tokens: there are none")
+        return cls(users)
+
+
+def new_resume_token() -> str:
+    """Return a new token."""
+    return secrets.token_urlsafe(16)
+
+
+def token_hash(token: str) -> bytes:
+    """Return what is kept of a token."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def same(one: bytes, other: bytes) -> bool:
+    """Compare two hashes in constant time."""
+    return hmac.compare_digest(one, other)

@@ -1,0 +1,180 @@
+"""Clients that read slowly, or not at all: bounded memory, and an end."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from agents import hang, prose, ready
+from conversations import chunks_of, hold_to_contract
+from gateway.talking import Served, all_gone, closed_with
+
+from actors.gateway.window import FlowWindow
+
+
+class Counted:
+    """Never stops talking, and counts what it was asked for."""
+
+    def __init__(self, text: str = "And so on. ") -> None:
+        self.text = text
+        self.said = 0
+
+    async def __call__(self, _request: Any) -> AsyncIterator[str]:
+        while True:
+            await asyncio.sleep(0)
+            self.said += 1
+            yield self.text
+
+
+async def _stuck(served: Served) -> socket.socket:
+    """Start a turn over a raw socket that nobody ever reads again."""
+    loop = asyncio.get_running_loop()
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.setblocking(False)
+    await loop.sock_connect(raw, ("127.0.0.1", served.port))
+    key = base64.b64encode(os.urandom(16)).decode()
+    request = (
+        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    await loop.sock_sendall(raw, request.encode())
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += await loop.sock_recv(raw, 1024)
+    assert head.startswith(b"HTTP/1.1 101")
+    await loop.sock_sendall(raw, _frame({"type": "authorize"}) + _frame({"type": "chat_message", "content": "go"}))
+    return raw
+
+
+def _frame(message: dict[str, Any]) -> bytes:
+    payload = json.dumps(message).encode()
+    assert len(payload) < 126
+    return struct.pack("!BB4x", 0x81, 0x80 | len(payload)) + payload
+
+
+@pytest.mark.parametrize("text", ["And so on. ", "x" * 20_000 + ". "], ids=["many small events", "few large ones"])
+async def test_a_client_that_never_reads_costs_little_and_is_given_up(serve: Any, text: str) -> None:
+    agent = Counted(text)
+    served = await serve(agent, client_stall_seconds=0.6, reader_grace_seconds=60.0, outcome_seconds=0.0)
+    finished: asyncio.Queue[Any] = asyncio.Queue()
+    served.gateway.system.on_turn_finished(finished.put_nowait)
+    raw = await _stuck(served)
+    turn = await asyncio.wait_for(finished.get(), 20)
+    assert (turn.status, turn.reason) == ("interrupted", "client_stalled")
+    assert turn.chunks <= 256, "sent ahead of what was received"
+    assert agent.said <= 256 + 16 + 4 * 100 + 10, "the agent was not held up"
+    await all_gone(served.gateway)
+    raw.close()
+
+
+async def test_others_feel_nothing_of_a_client_that_does_not_read(serve: Any) -> None:
+    served = await serve(lambda request: Counted()(request) if request.content == "go" else ready(prose(300)))
+    raws = [await _stuck(served) for _ in range(5)]
+    async with served.client() as client:
+        events = await client.talk("mine")
+        hold_to_contract(events)
+        assert len(chunks_of(events)) == 300
+    for raw in raws:
+        raw.close()
+
+
+async def test_nothing_is_sent_beyond_the_window_until_the_client_says_that_it_has_received(serve: Any) -> None:
+    served = await serve(lambda _request: ready(prose(100)), replay_window=20)
+    async with served.client() as client:
+        client.answers_pings = False
+        await client.say("chat_message", content="go")
+        heard: list[dict[str, Any]] = []
+        while len([m for m in heard if m["type"] != "ping"]) < 20:
+            heard.append(await client.hear())
+        assert [m["type"] for m in heard].index("ping") == 10  # asked when half of the window is used
+        link = served.gateway.sessions[client.connection_id].link
+        assert not link.window.open
+        await client.say("nothing")  # what comes next is no event
+        assert (await client.hear())["type"] == "error"
+        last = heard[-1]
+        await client.say("pong", turn_id=last["turn_id"], last_seq=last["seq"] - 3)
+        assert [(await client.hear()).get("seq") for _ in range(17)].count(None) <= 2
+        client.answers_pings = True
+        await client.say("pong")
+        await client.until("stream_end")
+
+
+async def test_played_chunks_open_the_window_too(serve: Any) -> None:
+    served = await serve(lambda _request: ready(prose(200)), replay_window=8)
+    async with served.client(flow="played") as client:
+        client.answers_pings = False
+        await client.say("chat_message", content="go")
+        events: list[dict[str, Any]] = []
+        while not events or events[-1]["type"] != "stream_end":
+            message = await client.hear()
+            if message["type"] == "tts_ready_chunk":
+                await client.say("chunk_played", turn_id=message["turn_id"], seq=message["seq"])
+            if "seq" in message:
+                events.append(message)
+        hold_to_contract(events)
+
+
+async def test_a_client_that_answers_no_ping_is_given_up(serve: Any) -> None:
+    served = await serve(lambda _request: hang(["One. ", "Two"]), ping_seconds=0.1, client_stall_seconds=0.3)
+    async with served.client() as client:
+        client.answers_pings = False
+        heard, code, reason = await client.closed()
+        assert [message["type"] for message in heard] == ["ping"]
+        assert (code, reason) == (4408, "client_stalled")
+
+
+async def test_a_client_that_answers_stays(serve: Any) -> None:
+    served = await serve(lambda _request: ready(["Yes. "]), ping_seconds=0.05, client_stall_seconds=0.4)
+    async with served.client() as client:
+        client.answers_pings = False
+        for _ in range(10):
+            assert (await client.hear())["type"] == "ping"
+            await client.say("pong")
+        client.answers_pings = True
+        assert (await client.talk())[-1]["status"] == "completed"
+
+
+async def test_a_client_that_says_nothing_for_long_is_asked_to_leave(serve: Any) -> None:
+    served = await serve(lambda _request: ready(["Yes. "]), idle_seconds=0.2)
+    async with served.client() as client:
+        assert await closed_with(client) == (4408, "idle")
+
+
+async def test_a_gateway_that_fails_says_so_and_closes(serve: Any) -> None:
+    served = await serve(lambda _request: ready(["Yes. "]))
+    async with served.client() as client:
+        await served.gateway.system.get(client.connection_id).shutdown()
+        await client.say("chat_message", content="go")
+        assert await closed_with(client) == (1011, "internal")
+
+
+def test_the_window_counts_over_turns_and_forgets_those_long_past() -> None:
+    window = FlowWindow(10)
+    assert window.received(None, -1)
+    assert not window.received(None, 0)
+    window.begin("a", -1)
+    for _ in range(6):
+        window.count()
+    assert (window.ahead, window.open, window.wants_ping) == (6, True, True)
+    window.ping()
+    assert not window.wants_ping
+    window.begin("b", 3)  # resumed behind its event 3
+    window.count()
+    assert window.ahead == 7
+    window.pong()
+    assert window.ahead == 1
+    assert window.received("b", 4)
+    assert window.ahead == 0
+    assert not window.received("b", 5)
+    assert window.received("a", 5)
+    assert not window.received("a", 7)
+    window.begin("c", -1)
+    assert window.received("a", 999), "nothing is known of it any more"
