@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("actors", "protocol")
 SETUP = ConfigParser()
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
+CONSOLE = sorted((ROOT / "actors" / "gateway" / "console").iterdir())
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 
@@ -99,6 +100,7 @@ def test_the_wheel_holds_both_packages_typed_and_nothing_else(wheel: Path) -> No
     assert names - info == {
         *(str(path.relative_to(ROOT)) for path in SOURCES),
         *(f"{package}/py.typed" for package in PACKAGES),
+        *(str(path.relative_to(ROOT)) for path in CONSOLE),
     }
     assert any(name.endswith("/LICENSE") for name in info)
 

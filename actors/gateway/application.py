@@ -22,6 +22,7 @@ from actors.gateway.door import Door
 from actors.gateway.limits import Attempts, Heads
 from actors.gateway.link import Link
 from actors.gateway.origins import OriginCheck
+from actors.gateway.page import console_routes
 from actors.gateway.session import Outcome, Session
 from actors.gateway.settings import GatewaySettings
 from actors.gateway.socket import Socket, SocketGone
@@ -99,6 +100,7 @@ class Gateway:
                 Route("/readyz", self._readyz),
                 Route("/schema", self._schema),
                 Route("/schema/asyncapi", self._schema),
+                *(console_routes() if settings.console else ()),
             ],
             lifespan=self.lifespan,
         )

@@ -16,7 +16,7 @@ __all__ = ["add_commands"]
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    app.command(short_help="Let people talk with an agent: a WebSocket service.")(serve)
+    app.command(short_help="Let people talk with an agent: a WebSocket service and a console.")(serve)
     app.command(short_help="Print the protocol of the gateway, for tools.")(schema)
 
 
@@ -35,7 +35,7 @@ def serve(
     ] = 50,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> int:
-    """Serve conversations: the WebSocket at /ws.
+    """Serve conversations: the console at /, the WebSocket at /ws.
 
     Ctrl-C or SIGTERM lets running turns finish, for ten seconds at the most. Beyond loopback it needs tokens:
     ANTIPHON_GATEWAY_TOKENS=user:token, or ANTIPHON_GATEWAY_TOKENS_FILE.

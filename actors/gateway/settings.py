@@ -71,6 +71,8 @@ class GatewaySettings(BaseSettings):
     """What a `chat_message` does while a turn speaks."""
     observe: bool | None = None
     """Whether `observe` is allowed. None: for clients on loopback."""
+    console: bool = True
+    """Whether the console is served at `/`."""
     allowed_origins: tuple[str, ...] = ()
     """Beside those of the server's own loopback addresses, as browsers send them: `https://voice.example.com`."""
     allowed_hosts: tuple[str, ...] = ()

@@ -74,7 +74,7 @@ async def test_a_system_of_the_service_is_left_running() -> None:
         await processor.start_turn(agent_stream=ready(["Still here. "]))
 
 
-async def test_schema_and_health_are_under_the_mount() -> None:
+async def test_page_schema_and_health_are_under_the_mount() -> None:
     voice = _gateway()
     async with _service(Starlette(routes=[Mount("/voice", voice)], lifespan=voice.lifespan)) as port:
         for path, kind in (

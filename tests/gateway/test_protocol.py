@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.commands import Command, read_command
@@ -74,6 +74,7 @@ def test_an_error_never_quotes_what_was_sent() -> None:
     assert "secret" not in str(caught.value)
 
 
+_PATIENT = settings(deadline=None)  # what is meant is that it is answered, not how busy the machine is
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda j: st.lists(j) | st.dictionaries(st.text(), j),
@@ -82,11 +83,13 @@ _TYPES = [get_args(model.model_fields["type"].annotation)[0] for model in get_ar
 _FIELDS = sorted({name for model in get_args(Command) for name in model.model_fields} - {"type"})
 
 
+@_PATIENT
 @given(st.text() | st.builds(json.dumps, _JSON))
 def test_any_text_is_a_command_or_refused(text: str) -> None:
     assert _command_or_code(text) is not None
 
 
+@_PATIENT
 @given(st.sampled_from(_TYPES), st.dictionaries(st.sampled_from(_FIELDS), _JSON))
 def test_any_fields_are_a_command_or_refused(kind: str, fields: dict[str, Any]) -> None:
     assert _command_or_code(json.dumps({**fields, "type": kind})) is not None

@@ -90,6 +90,7 @@ async def test_turns_that_the_client_never_heard_of_come_after_the_one_it_knows(
         assert (once[0]["seq"], end_of(once)) == (1, ("interrupted", "barge_in"))
         twice = await second.until("tts_ready_chunk")
         assert ([event["seq"] for event in twice[:2]], twice[-1]["chunk"]) == ([0, 1], "Twice. ")
+        await second.drop()
 
 
 async def test_the_grace_of_a_turn_whose_client_does_not_come_back_ends(serve: Any) -> None:
@@ -154,6 +155,7 @@ async def test_the_socket_before_is_closed_and_its_connection_goes_on(serve: Any
         assert (await second.hear())["seq"] == last["seq"] + 1
         assert await closed_with(first) == (4409, "replaced")
         await second.until("tts_ready_chunk")
+        await second.drop()
 
 
 async def _refused(served: Any, **resume: Any) -> dict[str, Any]:

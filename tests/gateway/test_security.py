@@ -92,7 +92,7 @@ async def test_a_name_that_only_leads_here_is_refused(serve: Any, host: str) -> 
     served = await serve(quiet)
     name = host.format(port=served.port)
     assert await _knock(served, host=name, origins=(f"http://{name}",)) == REFUSED_HOST
-    answer = await _get(served, "/schema", host=name)
+    answer = await _get(served, "/", host=name)
     assert answer.startswith("HTTP/1.1 403")
 
 
@@ -121,6 +121,17 @@ async def test_health_readiness_and_the_schema_are_served(serve: Any) -> None:
     await served.gateway.drain()
     assert (await _get(served, "/healthz")).startswith("HTTP/1.1 200")
     assert (await _get(served, "/readyz")).startswith("HTTP/1.1 503")
+
+
+async def test_the_page_may_do_nothing_that_it_does_not_need(serve: Any) -> None:
+    served = await serve(quiet)
+    head = (await _get(served, "/")).partition("\r\n\r\n")[0].lower()
+    assert head.startswith("http/1.1 200")
+    policy = next(line for line in head.splitlines() if line.startswith("content-security-policy"))
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy.partition(":")[2]
+    assert "x-content-type-options: nosniff" in head
 
 
 async def test_no_text_and_no_token_is_logged_and_every_line_has_its_ids(
