@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["Gateway", "gateway"]
 
 _NORMAL_CLOSE = 1000
+_PROBES = ("/healthz", "/readyz")
+"""They say nothing that anybody could want, and whoever asks them may know the server by another name."""
 _Scope = Any
 _Receive = Callable[[], Awaitable[Any]]
 _Send = Callable[[Any], Awaitable[None]]
@@ -271,7 +273,7 @@ class Gateway:
         refusal = self._check.refusal(scope)
         if scope["type"] == "websocket":
             await self._meet(scope, receive, send, refusal)
-        elif refusal is GatewayCode.HOST_REFUSED:
+        elif refusal is GatewayCode.HOST_REFUSED and not scope["path"].endswith(_PROBES):
             await JSONResponse({"code": refusal}, status_code=403)(scope, receive, send)
         else:
             await self.start()
@@ -299,6 +301,9 @@ class Gateway:
                 await self._listen(link)
         except SocketGone:
             pass
+        except AntiphonError:
+            socket.log.exception("the socket could not be served")
+            await socket.close(CloseCode.INTERNAL, GatewayCode.INTERNAL)
         except asyncio.CancelledError:
             if not socket.aborted:
                 raise

@@ -26,6 +26,8 @@ __all__ = ["Observer"]
 
 _PERIOD = 0.04
 """Seconds between two looks, while a turn speaks."""
+_ACTORS_PERIOD = 0.12
+"""The same for actors: to look at them costs more, the more there are of all connections."""
 _ROOM = 16_384
 """Characters of tokens, and spans, that wait to be sent."""
 
@@ -48,6 +50,7 @@ class Observer:
         self._loop = asyncio.get_running_loop()
         self._notes: dict[str, _Notes] = {}
         self._shown: list[ActorState] | None = None
+        self._look_again = 0.0
         self._news = asyncio.Event()
         self._news.set()
         self._task = self._loop.create_task(self._tell(), name=f"observe {connection_id}")
@@ -82,11 +85,13 @@ class Observer:
             while True:
                 await self._news.wait()
                 self._news.clear()
-                shown = self._shown
+                settled = False
                 if self._may_send():
                     await self._send_notes()
-                    await self._send_actors()
-                if self._notes or shown != self._shown:
+                    if self._loop.time() >= self._look_again:
+                        settled = not await self._send_actors()
+                        self._look_again = self._loop.time() + _ACTORS_PERIOD
+                if self._notes or not settled:
                     self._news.set()  # until the turn has gone, and nothing changes any more
                 await asyncio.sleep(_PERIOD)
         except SocketGone:
@@ -105,7 +110,8 @@ class Observer:
         processor = self._system.get(self._connection_id)
         return [] if processor is None else processor.get_active_turns()
 
-    async def _send_actors(self) -> None:
+    async def _send_actors(self) -> bool:
+        """Send the actors if they have changed, and say whether they have."""
         actors = [
             ActorState(
                 kind=actor.kind,
@@ -118,9 +124,11 @@ class Observer:
             for actor in self._system.inspect().actors
             if actor.connection_id == self._connection_id
         ]
-        if actors != self._shown:
-            self._shown = actors
-            await self._socket.send(InspectMessage(actors=actors).to_json())
+        if actors == self._shown:
+            return False
+        self._shown = actors
+        await self._socket.send(InspectMessage(actors=actors).to_json())
+        return True
 
 
 class _Notes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from protocol.errors import BadSettingsError
 from protocol.settings import OnBusy, describe_invalid
@@ -92,3 +92,8 @@ class GatewaySettings(BaseSettings):
             super().__init__(**values)
         except ValidationError as failure:
             raise BadSettingsError(describe_invalid(failure, _PREFIX)) from None
+        except SettingsError as failure:
+            raise BadSettingsError(
+                f"invalid settings: {failure}: a list is written as JSON, "
+                f"as in {_PREFIX}ALLOWED_ORIGINS='[\"https://voice.example\"]'"
+            ) from None

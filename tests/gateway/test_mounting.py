@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 from agents import ready
-from gateway.talking import Served
+from gateway.talking import Served, closed_with
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -127,6 +127,23 @@ def test_without_the_extra_there_is_one_clear_error() -> None:
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTIPHON_GATEWAY_MAX_CONNECTIONS", "7")
     assert GatewaySettings().max_connections == 7
-    monkeypatch.setenv("ANTIPHON_GATEWAY_MAX_CONNECTIONS", "none")
-    with pytest.raises(BadSettingsError, match="ANTIPHON_GATEWAY_MAX_CONNECTIONS"):
+    monkeypatch.setenv("ANTIPHON_GATEWAY_ALLOWED_HOSTS", '["voice.example"]')
+    assert GatewaySettings().allowed_hosts == ("voice.example",)
+
+
+@pytest.mark.parametrize(("name", "value"), [("MAX_CONNECTIONS", "none"), ("ALLOWED_HOSTS", "voice.example")])
+def test_a_setting_that_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"ANTIPHON_GATEWAY_{name}", value)
+    with pytest.raises(BadSettingsError, match=rf"(?i){name}"):
         GatewaySettings()
+
+
+async def test_a_system_that_was_shut_down_takes_nobody_in() -> None:
+    system = ConversationSystem(Settings(loop_watchdog_seconds=None))
+    await system.start()
+    voice = _gateway(system)
+    async with _service(Starlette(routes=[Mount("/voice", voice)], lifespan=voice.lifespan)) as port:
+        await system.shutdown()
+        async with _Mounted(voice, port).socket() as client:
+            await client.say("authorize")
+            assert await closed_with(client) == (1011, "internal")
