@@ -16,6 +16,7 @@ from agents import hang, prose, ready
 from conversations import chunks_of, hold_to_contract
 from gateway.talking import Served, all_gone, closed_with
 
+from actors.gateway.server import bind
 from actors.gateway.window import FlowWindow
 
 
@@ -178,3 +179,26 @@ def test_the_window_counts_over_turns_and_forgets_those_long_past() -> None:
     assert not window.received("a", 7)
     window.begin("c", -1)
     assert window.received("a", 999), "nothing is known of it any more"
+
+
+async def test_who_never_says_that_a_chunk_was_played_loses_the_turn_and_keeps_the_connection(serve: Any) -> None:
+    served = await serve(lambda _request: ready(prose(20)), max_chunk_play_seconds=0.3, client_stall_seconds=20.0)
+    async with served.client(flow="played") as client:
+        end = (await client.talk())[-1]
+        assert (end["status"], end["reason"]) == ("interrupted", "reader_gone")
+        await client.say("interrupt_stream")
+        assert (await client.hear())["status"] == "interrupted"
+
+
+def test_the_kernel_holds_little_for_a_client_that_does_not_read() -> None:
+    (listening,) = bind("127.0.0.1", 0, 16_384)
+    with listening:
+        assert listening.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * 16_384  # Linux doubles it, for itself
+
+
+@pytest.mark.parametrize("compression", [False, True])
+async def test_messages_are_compressed_only_where_that_was_asked_for(serve: Any, compression: bool) -> None:
+    served = await serve(lambda _request: ready(prose(5)), compression=compression)
+    async with served.client() as client:
+        assert bool(client.ws.protocol.extensions) is compression
+        hold_to_contract(await client.talk())
