@@ -100,6 +100,8 @@ class _Run:
                 timer.cancel()
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
+                if self._signal is not None:  # on its way out: one more Ctrl-C does not change how it ended
+                    signal.signal(number, signal.SIG_IGN)
         return self._end()
 
     async def _agent(self) -> Any:
