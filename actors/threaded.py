@@ -7,7 +7,10 @@ what an interrupt from another thread has cut off is not handed over, however fa
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from actors.runtime import LoopThread
@@ -16,6 +19,7 @@ from protocol.errors import BlockingCallError, SystemClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from concurrent.futures import Future
     from types import TracebackType
 
     from actors.inspection import SystemReport
@@ -43,6 +47,12 @@ class ThreadedSystem:
         self._system = ConversationSystem(settings, speech=speech)
         self._thread: LoopThread | None = None
         self._processors: dict[str, ThreadedProcessor] = {}
+        self._calls: set[Future[Any]] = set()
+
+    @property
+    def ident(self) -> int:
+        """The identity of the loop's thread; 0 before the start."""
+        return self._thread.ident if self._thread is not None else 0
 
     @property
     def settings(self) -> Settings:
@@ -61,8 +71,11 @@ class ThreadedSystem:
         """Interrupt every turn, stop every actor and the thread. A second call does nothing."""
         if self._thread is None or self._thread.loop.is_closed():
             return
-        self._wait_for(self._system.shutdown())
+        with suppress(SystemClosedError):  # another thread was faster
+            self._wait_for(self._system.shutdown())
         self._thread.stop(timeout=self.settings.shutdown_timeout_seconds)
+        for call in tuple(self._calls):  # they came too late to be run
+            call.cancel()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -119,15 +132,39 @@ class ThreadedSystem:
     def _wait_for(self, call: Coroutine[Any, Any, T]) -> T:
         thread = self._thread
         if thread is None or thread.loop.is_closed():
-            call.close()
-            raise SystemClosedError("the ThreadedSystem is not running: use 'with', or start()")
+            return _without_loop(call)
         if threading.get_ident() == thread.ident:
             call.close()
             raise BlockingCallError("a blocking call from the system's own loop would wait for itself")
-        return asyncio.run_coroutine_threadsafe(call, thread.loop).result()
+        try:
+            future = asyncio.run_coroutine_threadsafe(call, thread.loop)
+        except RuntimeError:  # it has been closed meanwhile
+            return _without_loop(call)
+        self._calls.add(future)
+        try:
+            if thread.loop.is_closed():
+                future.cancel()
+            return future.result()
+        except CancelledError:
+            if inspect.getcoroutinestate(call) == inspect.CORO_CREATED:
+                call.close()
+            raise SystemClosedError("the ThreadedSystem has been shut down") from None
+        finally:
+            self._calls.discard(future)
 
     def _forget(self, connection_id: str) -> None:
         self._processors.pop(connection_id, None)
+
+
+def _without_loop(call: Coroutine[Any, Any, T]) -> T:
+    """Make a call that has nothing to wait for: what a system that has ended, or not begun, has to say."""
+    try:
+        call.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    call.close()
+    raise SystemClosedError("the ThreadedSystem is not running: use 'with', or start()")
 
 
 class ThreadedProcessor:
@@ -188,7 +225,8 @@ class ThreadedProcessor:
 
     def stream_events(self, turn_id: Any, after_seq: int | None = None) -> ThreadedEventStream:
         """Return the events of a turn, for plain iteration; see `MessageProcessor.stream_events`."""
-        return ThreadedEventStream(*self._processor._open_reader(turn_id, after_seq))
+        record, reader, keep = self._processor._open_reader(turn_id, after_seq)
+        return ThreadedEventStream(record, reader, keep, self._system.ident)
 
     def interrupt_turn(self, turn_id: Any, reason: str = "interrupted") -> bool:
         """End a turn now; see `MessageProcessor.interrupt_turn`."""
@@ -249,12 +287,13 @@ class ThreadedEventStream:
     The reader has left at `close()`, at the end of `with`, or when the stream is collected.
     """
 
-    __slots__ = ("__weakref__", "_closed", "_keep", "_news", "_reader", "_record")
+    __slots__ = ("__weakref__", "_closed", "_ident", "_keep", "_news", "_reader", "_record")
 
-    def __init__(self, record: TurnRecord, reader: Reader, keep: object) -> None:
+    def __init__(self, record: TurnRecord, reader: Reader, keep: object, ident: int) -> None:
         self._record = record
         self._reader = reader
         self._keep = keep
+        self._ident = ident  # of the thread that must not wait
         self._closed = False
         self._news = threading.Event()
 
@@ -267,6 +306,7 @@ class ThreadedEventStream:
         Raises:
             StopIteration: after `stream_end`, or after `close()`.
             ReaderReplacedError: another reader has taken over.
+            BlockingCallError: there is none yet, and this is the thread of the system's own loop.
 
         """
         wake: Callable[[], None] = self._news.set
@@ -274,6 +314,8 @@ class ThreadedEventStream:
             event = self._record.take(self._reader)
             if event is not None:
                 return event
+            if threading.get_ident() == self._ident:
+                raise BlockingCallError("a blocking read in the system's own loop would wait for itself")
             self._news.clear()
             if self._record.wait(self._reader, wake):
                 self._news.wait()

@@ -33,6 +33,8 @@ class LoopThread:
         try:
             self.loop.run_forever()
         finally:
+            # Tasks that still run have been told to stop, and named, by whoever had them; asyncio would do it again.
+            self.loop.set_exception_handler(lambda _loop, _context: None)
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.close()
 
