@@ -196,7 +196,9 @@ class Markup:
     @property
     def held(self) -> bool:
         """A mark is open whose partner, or its absence, decides about text that is held."""
-        return self._inline.held or (bool(self._buffer) and _ENDS.search(self._buffer) is not None)
+        if self._inline.held:
+            return True
+        return self._in is not _In.LINE_START and _ENDS.search(self._buffer) is not None
 
     @property
     def hidden(self) -> bool:
@@ -207,11 +209,23 @@ class Markup:
     def in_table(self) -> bool:
         return self._headers is not None
 
+    def paragraph_over(self) -> None:
+        """Note that the paragraph ended in text that went by: what comes next stands behind its line end."""
+        self._inline.end_block()
+        self._open = False
+        self._in = _In.LINE_START
+        self._strength = Strength.BLOCK
+        self._line = ""
+
     def passed(self, text: str, last: str) -> None:
         """Note text that went by while the stage was idle or new: how it began, and its last character."""
         if self._in is _In.LINE_START:
-            text = text.lstrip()
+            body = text.lstrip()
+            blanks = text[: len(text) - len(body)]
+            if len(blanks) - blanks.rfind("\n") - 1 < self._indent:
+                self._indent = 0
             self._begin_text(Strength.BLOCK)
+            text = body
         if len(self._line) < LINE_MEMORY:
             self._line += text[:LINE_MEMORY]
         self._inline.last = last

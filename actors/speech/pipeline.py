@@ -55,6 +55,7 @@ class SpeechPipeline:
         "_lead",
         "_line",
         "_normalise",
+        "_paragraph",
         "_room",
         "_row",
         "_seen",
@@ -95,8 +96,9 @@ class SpeechPipeline:
         self._seen = 0  # up to here what waits holds nothing that is undecided
         self._sentence = 0  # where the current sentence begins in it; shorter ones before it go along
         self._lead = ""  # what has left of that sentence
-        self._line = ""  # how what has gone the short way since the last time in the row began, and ended
-        self._last = ""
+        self._paragraph = False  # a paragraph has ended here, which the row does not know yet
+        self._line = ""  # how what has gone the short way since the row, or since that, began
+        self._last = ""  # and its last character
         self._language: Language | None = language_of(settings.language) if settings.language else None
         self._first = True  # no chunk has left yet
         self._after = False  # a sentence ended right here, at once: closing marks come too late
@@ -106,23 +108,28 @@ class SpeechPipeline:
         if stages or settings.starts_in_reasoning:
             self._row = Row(settings, stages)
             self._filtering = True
+        elif settings.code != "announce":  # which may be all that the first line is
+            self._look()
 
     def feed(self, text: str) -> list[SpeechChunk]:
         """Take what the agent said next; give the chunks that are complete."""
-        if not text:
-            return []
-        if len(text) > SLICE:
-            parts = (text[at : at + SLICE] for at in range(0, len(text), SLICE))
-            return [chunk for part in parts for chunk in SpeechPipeline.feed(self, part)]
-        held = self._waits = self._waits + text
+        held = self._waits + text
         attention = self.attention
         if attention is not None and len(held) < self._room:
             mark = attention.search(text)
             if mark is None:
+                self._waits = held
                 return []
             if mark.lastgroup is not None:
+                self._waits = held
                 self.attention = None
                 return []
+        if len(text) > SLICE:
+            parts = (text[at : at + SLICE] for at in range(0, len(text), SLICE))
+            return [chunk for part in parts for chunk in SpeechPipeline.feed(self, part)]
+        if not text:
+            return []
+        self._waits = held
         out: list[SpeechChunk] = []
         if self._filtering or not self._cut(out):
             self._filter(out)
@@ -169,6 +176,7 @@ class SpeechPipeline:
         self._sentence = 0
         self._lead, self._language = standing.lead, standing.language
         self._line = ""
+        self._paragraph = False
         self._first, self._after = standing.first, standing.after
         self._gap, self._gaps = standing.gap, standing.gaps
         self._look()
@@ -185,7 +193,7 @@ class SpeechPipeline:
             standing = Standing(known, self._lead, self._language, self._first, after, self._gap, self._gaps or [])
             self._waits = self._waits[self._known :]
             self._start += self._known
-            row.enter(self._start, self._line, self._last, standing)
+            row.enter(self._start, self._line, self._last, self._paragraph, standing)
         return row
 
     def _take(self) -> str:
@@ -197,6 +205,16 @@ class SpeechPipeline:
 
     def _cut(self, out: list[SpeechChunk], final: bool = False) -> bool:
         """Let the sentences go that are complete. False: what waits needs the row."""
+        while True:
+            plain = self._cut_paragraph(out, final)
+            if plain is not None:
+                return plain
+
+    def _cut_paragraph(self, out: list[SpeechChunk], final: bool) -> bool | None:
+        """The same for one paragraph. None: it has ended, and what comes next begins a line."""
+        if not self._seen and self._paragraph and not self._line and self._waits.isspace():
+            self._look(waits=True)
+            return len(self._waits) < self._room
         if not self._seen and not self._begin():
             return False
         if self._after and self._seen < len(self._waits):
@@ -205,7 +223,10 @@ class SpeechPipeline:
             self._after = False
         settings = self._settings
         beyond = self._beyond()
-        final = final and not beyond
+        ends = settings.markup and self._waits.startswith("\n\n", len(self._waits) - beyond)
+        if ends:
+            beyond -= 1  # its line end belongs to a paragraph
+        final = ends or (final and not beyond)
         unsure = 0 if final or not settings.markup else _unsure(self._waits, len(self._waits) - beyond)
         language = self._language or self._detected(beyond + unsure)
         if language.has_clause_marks:
@@ -233,6 +254,8 @@ class SpeechPipeline:
                     if not self._begin():
                         return False
                     continue
+            if verdict is Verdict.GO_ON and ends:
+                return None if self._end_paragraph(out, at) else False
             if verdict is Verdict.GO_ON or verdict is Verdict.WAIT:
                 self._seen = at
                 break
@@ -248,23 +271,28 @@ class SpeechPipeline:
             return True
         body = held.lstrip()
         blanks = held[: len(held) - len(body)]
-        if self._row is None and not self._line:  # the first line may be more than text
+        if not self._line and (self._row is None or self._paragraph):  # a line may begin more than text
             if not body or ITEM_BEGIN.match(body) is not None:
                 return False
-            if self._settings.markup and (body[0] in STARTERS or len(blanks) > MAX_INDENT or blanks.strip(" ")):
-                return False
+            if self._settings.markup:
+                indent = len(blanks) - blanks.rfind("\n") - 1
+                if body[0] in STARTERS or indent > MAX_INDENT or blanks.strip(" \n"):
+                    return False
+        else:
+            blanks = blanks.partition("\n")[0]
         if blanks:
-            if "\n" in blanks:
-                return False
-            self._after = False
-            start, gap = self._start, self._gap
-            self._pass(len(blanks))
-            if gap is not None and gap.rule == BLANK and gap.end == start:
-                start = gap.start
-            else:
-                self._close_gap()
-            self._gap = RemovedSpan(start, self._start, BLANK)
+            self._pass_blanks(len(blanks))
         return True
+
+    def _pass_blanks(self, size: int) -> None:
+        self._after = False
+        start, gap = self._start, self._gap
+        self._pass(size)
+        if gap is not None and gap.rule == BLANK and gap.end == start:
+            start = gap.start
+        else:
+            self._close_gap()
+        self._gap = RemovedSpan(start, self._start, BLANK)
 
     def _beyond(self) -> int:
         """How many characters there are from the first on that concerns a filter."""
@@ -298,6 +326,20 @@ class SpeechPipeline:
             self._say(out, at)
         else:
             self._sentence = self._seen = at
+        return True
+
+    def _end_paragraph(self, out: list[SpeechChunk], at: int) -> bool:
+        """A paragraph ends behind the line end before `at`, and with it what is pending. False: it needs the row."""
+        if not at:
+            pass  # its line end has left with a clause
+        elif self._waits[self._sentence : at].isspace():
+            if self._sentence:
+                return False
+            self._pass_blanks(at)
+        elif not self._end(out, at) or self._seen:
+            return False
+        self._paragraph = True
+        self._line = self._last = self._lead = ""
         return True
 
     def _late(self) -> bool:
@@ -350,10 +392,12 @@ class SpeechPipeline:
         self._room = 1 + (ASIDE if most is None else min(ASIDE, most))
         if waits:
             self.attention = None
-        elif not self._first or self._settings.first_chunk_min_chars is None:
-            self.attention = ATTENTION
-        else:
+        elif self._first and self._settings.first_chunk_min_chars is not None:
             self.attention = None if self._waits and self._waits[-1] in CLAUSES else FIRST
+        elif self._language is None or self._language.has_clause_marks:
+            self.attention = FIRST
+        else:
+            self.attention = ATTENTION
 
     # What is spoken instead.
 

@@ -180,14 +180,23 @@ class Row:
         lead = sentences.let_out(pending)
         return None if lead is None else Standing(pending, lead, sentences.language, *chunking.let_out())
 
-    def enter(self, at: int, line: str, last: str, standing: Standing) -> None:
-        """Go on at source offset `at`: what has passed by since `leave` began with `line` and ended with `last`."""
+    def enter(self, at: int, line: str, last: str, paragraph: bool, standing: Standing) -> None:
+        """Go on at source offset `at`.
+
+        What has passed by since `leave` began with `line` and ended with `last`; with `paragraph` that is what has
+        passed by since the end of a paragraph, which also passed by.
+        """
         self._at = at
         pending = standing.pending
-        if line and self._reasoning is not None and self._markup is not None:
-            self._reasoning.passed(line)
-            self._markup.passed(line, last)
-        self._sentences.go_on(standing.language, standing.lead + pending, standing.after, fresh=not at)
+        if self._reasoning is not None and self._markup is not None:
+            if paragraph:
+                self._reasoning.passed("\n")
+                self._markup.paragraph_over()
+            if line:
+                self._reasoning.passed(line)
+                self._markup.passed(line, last)
+        fresh = not at or (paragraph and not line)
+        self._sentences.go_on(standing.language, standing.lead + pending, standing.after, fresh=fresh)
         self._chunking.go_on(Text(pending, at - len(pending), at), standing.first, standing.gap, standing.gaps)
 
     # One stretch of text through the filters.
