@@ -44,6 +44,7 @@ class Chunker(EngineActor):
         capacity: int,
     ) -> None:
         super().__init__(context, turn)
+        self.context = context
         self.record = record
         self.actor_inbox.capacity = capacity
         self._turn = turn.actor_inbox
@@ -57,6 +58,13 @@ class Chunker(EngineActor):
         self._pipeline = self._speech()
         self._has_attention = hasattr(self._pipeline, "attention")
         self._mind()
+
+    def on_stop(self) -> None:
+        """Say which stages of the pipeline have failed; it went on without them."""
+        take_faults = getattr(self._pipeline, "take_faults", None)
+        for fault in take_faults() if take_faults is not None else ():
+            what = fault.error if self.context.settings.log_user_text else fault.error.split(":")[0]
+            self.context.log(self.record).warning("speech stage %s failed and was left out: %s", fault.stage, what)
 
     def run_data(self, mailbox: Mailbox) -> None:
         """Feed what waits, until the Emitter is full or it has been enough for one run."""

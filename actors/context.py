@@ -6,12 +6,11 @@ moment: it may have been restarted since somebody last looked.
 
 from __future__ import annotations
 
-import logging
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from actors.runtime import ActorSystem, EngineActor
+from actors.runtime import ActorSystem, EngineActor, EngineLog
 from protocol.mail import EndTaken, Settled, TaskLeft
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from actors.runtime import Clock, Ids
     from protocol.settings import Settings
 
-__all__ = ["EngineContext", "LeftTask", "TurnLog"]
+__all__ = ["EngineContext", "LeftTask"]
 
 
 @dataclass(eq=False, slots=True)
@@ -48,20 +47,6 @@ class Totals:
 
     stats: dict[str, int] = field(default_factory=dict)
     removed: dict[str, int] = field(default_factory=dict)
-
-
-class TurnLog(logging.LoggerAdapter[logging.Logger]):
-    """Puts `connection_id`, `turn_id` and `trace_id` on every record."""
-
-    def __init__(self, logger: logging.Logger, record: TurnRecord) -> None:
-        super().__init__(
-            logger,
-            {
-                "connection_id": record.connection_id,
-                "turn_id": record.turn_id,
-                "trace_id": record.trace_id,
-            },
-        )
 
 
 class EngineContext(ActorSystem):
@@ -89,9 +74,19 @@ class EngineContext(ActorSystem):
         self.supervisor: EngineActor | None = None
         self.on_task_left = self._take_over
 
-    def log(self, record: TurnRecord) -> TurnLog:
-        """Return a logger for what concerns one turn."""
-        return TurnLog(logging.getLogger("antiphon.turn"), record)
+    def log(self, about: TurnRecord | Roster | None, name: str = "antiphon.turn") -> EngineLog:
+        """Return a logger for what concerns one turn, or a connection as a whole."""
+        return EngineLog(
+            name,
+            connection_id=getattr(about, "connection_id", ""),
+            turn_id=getattr(about, "turn_id", ""),
+            trace_id=getattr(about, "trace_id", ""),
+            user_text=self.settings.log_user_text,
+        )
+
+    def log_of(self, actor: EngineActor) -> EngineLog:
+        """Return a logger for what concerns this actor."""
+        return self.log(getattr(actor, "record", None) or getattr(actor, "roster", None), "antiphon.runtime")
 
     def tell_supervisor(self, mail: Any, sender: Any = None) -> None:
         """Send control mail to the Supervisor of the moment."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from actors.runtime import EngineActor, Room, ThreadedIterator, handles
+from actors.runtime import EngineActor, EngineLog, Room, ThreadedIterator, handles
 from protocol.agent import (
     AgentError,
     AgentEvent,
@@ -37,7 +38,7 @@ from protocol.turn import Failure
 if TYPE_CHECKING:
     from contextvars import Context
 
-    from actors.context import EngineContext, TurnLog
+    from actors.context import EngineContext
     from actors.record import TurnRecord
 
 __all__ = ["Producer", "discard_stream", "require_stream"]
@@ -166,7 +167,7 @@ class Producer(EngineActor):
         super()._end(error)
 
     @property
-    def _log(self) -> TurnLog:
+    def _log(self) -> EngineLog:
         return self.context.log(self.record)
 
     # The task.
@@ -228,10 +229,10 @@ class Producer(EngineActor):
             failure = Failure(FailureCode.AGENT_FAILED, "the agent's stream was cancelled")
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this turn's failure alone
             failure = Failure(FailureCode.AGENT_FAILED, f"the agent raised {type(error).__name__}: {error}")
-            self._log.warning("the agent raised %s", type(error).__name__, exc_info=error)
+            self._log.failure(logging.WARNING, error, "the agent failed")
         except BaseException as error:
             failure = Failure(FailureCode.AGENT_FAILED, f"the agent raised {type(error).__name__}")
-            self._log.warning("the agent raised %s", type(error).__name__, exc_info=error)
+            self._log.failure(logging.WARNING, error, "the agent failed")
             if _from_the_keyboard(error, source):
                 self._done(failure)
                 raise
@@ -257,7 +258,7 @@ class Producer(EngineActor):
             if isinstance(source, ThreadedIterator):
                 self.context.thread_left(source.thread)
         except BaseException as error:
-            self._log.warning("closing the agent's stream raised %s", type(error).__name__, exc_info=error)
+            self._log.failure(logging.WARNING, error, "closing the agent's stream failed")
             if _from_the_keyboard(error, source):
                 raise
 
@@ -301,7 +302,7 @@ class Producer(EngineActor):
             if self.settings.strict_agent_events:
                 raise _End(Failure(FailureCode.BAD_AGENT_EVENT, str(error))) from None
             self.record.skipped_events += 1
-            self._log.warning("skipped something that is no agent event: %s", error)
+            self._log.warning("skipped something that is no agent event: %s", str(error))
             return ""
         match event:
             case StreamToken(chunk=chunk):

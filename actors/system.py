@@ -54,8 +54,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ConversationSystem", "MessageProcessor", "SpeechFactory", "TurnFinished"]
 
-logger = logging.getLogger("antiphon.system")
-
 SpeechFactory = Callable[[], Any]
 """Makes a speech pipeline for one turn: an object with `feed`, `flush` and `take_removed`."""
 
@@ -308,16 +306,16 @@ class ConversationSystem:
                     task = asyncio.ensure_future(self._listen(result, record))
                     self._listening.add(task)
                     task.add_done_callback(self._listening.discard)
-            except BaseException:  # noqa: BLE001 - logged below; a listener disturbs nobody
-                context.log(record).exception("a callback of on_turn_finished failed")
+            except BaseException as error:  # noqa: BLE001 - a listener disturbs nobody
+                context.log(record).failure(logging.ERROR, error, "a callback of on_turn_finished failed")
 
     async def _listen(self, result: Awaitable[None], record: TurnRecord) -> None:
         try:
             await result
         except (asyncio.CancelledError, KeyboardInterrupt):
             raise
-        except BaseException:  # noqa: BLE001
-            self.context.log(record).exception("a callback of on_turn_finished failed")
+        except BaseException as error:  # noqa: BLE001
+            self.context.log(record).failure(logging.ERROR, error, "a callback of on_turn_finished failed")
 
 
 class MessageProcessor:
@@ -613,7 +611,7 @@ class MessageProcessor:
             async with asyncio.timeout(system.settings.shutdown_timeout_seconds):
                 await self._ask(Shutdown())
         except (TimeoutError, SystemClosedError, ConnectionGoneError):
-            logger.warning("connection %s did not shut down in time", roster.connection_id)
+            system.context.log(roster, "antiphon.system").warning("the connection did not shut down in time")
         finally:  # also when this call is cancelled
             system._forget(roster.connection_id)
             system._close_if_unused()

@@ -4,6 +4,7 @@ from actors.runtime.actor import ChildFailed, ChildStopped, LoopActor, LoopRef
 from actors.runtime.background import LoopThread
 from actors.runtime.engine import ActorKilledError, EngineActor, StopNow, handles
 from actors.runtime.future import LoopFuture, Reply
+from actors.runtime.log import EngineLog
 from actors.runtime.mailbox import NO_MAIL, Mailbox, Room
 from actors.runtime.system import ActorSystem, Clock, Ids
 from actors.runtime.threads import ThreadedIterator
@@ -16,6 +17,7 @@ __all__ = [
     "ChildStopped",
     "Clock",
     "EngineActor",
+    "EngineLog",
     "Ids",
     "LoopActor",
     "LoopFuture",

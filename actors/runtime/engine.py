@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ActorKilledError", "EngineActor", "StopNow", "handles"]
 
-logger = logging.getLogger("antiphon.runtime")
-
 EAGER = 64
 """How many messages in a row are handled in their sender's step, at the most."""
 
@@ -199,7 +197,8 @@ class EngineActor(LoopActor):
             if error is not None:
                 self._fail(error)
         elif error is not None:
-            logger.error("%s, let go by %s, failed", task.get_name(), self, exc_info=error)
+            log = self.system.log_of(self)
+            log.failure(logging.ERROR, error, "%s, let go by %s, failed", task.get_name(), self)
 
     def let_go(self, task: asyncio.Task[Any]) -> None:
         """Cancel a task and wait for it no longer; the system looks after what does not stop."""
@@ -379,11 +378,12 @@ class EngineActor(LoopActor):
     def _fail(self, error: BaseException) -> None:
         if self.stopped:
             return
-        logger.error("%s failed", self, exc_info=error)
+        log = self.system.log_of(self)
+        log.failure(logging.ERROR, error, "%s failed", self)
         try:
             self.on_failure(type(error), error, error.__traceback__)
-        except BaseException:
-            logger.exception("on_failure() of %s failed", self)
+        except BaseException as another:  # noqa: BLE001 - logged, and of no consequence
+            log.failure(logging.ERROR, another, "on_failure() of %s failed", self)
         self._end(error)
 
     def _finish(self, error: BaseException | None) -> None:
@@ -391,8 +391,8 @@ class EngineActor(LoopActor):
             return
         try:
             self.on_stop()
-        except BaseException as failure:
-            logger.exception("on_stop() of %s failed", self)
+        except BaseException as failure:  # noqa: BLE001 - rule 3
+            self.system.log_of(self).failure(logging.ERROR, failure, "on_stop() of %s failed", self)
             error = failure
         self._end(error)
 

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from actors.runtime.log import EngineLog
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -78,6 +80,10 @@ class ActorSystem:
     def unregister(self, actor: EngineActor) -> None:
         """Strike out an actor that has ended."""
         self.registry.pop(actor.actor_urn, None)
+
+    def log_of(self, actor: EngineActor) -> EngineLog:  # noqa: ARG002 - who shares more than this knows what it is about
+        """Return a logger for what concerns this actor."""
+        return EngineLog("antiphon.runtime")
 
     def call(self, function: Callable[..., None], *args: Any) -> None:
         """Run a function in the loop's thread: now if this is it, else as soon as the loop gets to it."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import traceback
 from typing import TYPE_CHECKING
 
+from actors.runtime.log import EngineLog
+
 if TYPE_CHECKING:
     import asyncio
 
 __all__ = ["LoopWatchdog"]
-
-logger = logging.getLogger("antiphon.watchdog")
 
 
 class LoopWatchdog:
@@ -56,5 +55,6 @@ class LoopWatchdog:
         if not self._loop.is_running():
             return False
         stack = "".join(traceback.format_stack(frame)) if frame is not None else "(no stack)\n"
-        logger.warning("the event loop has been blocked for %.1f s:\n%s", self._seconds, stack)
+        log = EngineLog("antiphon.watchdog")
+        log.warning("the event loop has been blocked for %.1f s:\n%s", self._seconds, stack)
         return True

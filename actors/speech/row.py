@@ -12,7 +12,6 @@ A stage that raises is taken out of the row; its text goes on as it was, and `fa
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
@@ -55,7 +54,6 @@ _BRACKETS: Final = _attention(r"\[\])`\\\n")  # as long as it is a bracket
 _UNLIKE_RULE: Final = re.compile(r"[^ \t|:-]")  # below what may be a table's header
 _CONCERNS: Final = re.compile(rf"[{FILTERED}\n]")
 MAY_GO_ON: Final = re.compile(r"[!0-9#]\Z|(?<![A-Za-z0-9])(?:https?|htt?|ht?|ftp?|f|[Ww]{1,3}):?\Z")
-_LOG: Final = logging.getLogger("antiphon.speech")
 
 
 class Standing(NamedTuple):
@@ -290,7 +288,6 @@ class Row:
 
 def fault(name: str, error: Exception) -> StageFault:
     """What there is to say about something that failed and is out for this turn."""
-    _LOG.warning("speech stage %s failed and is out for this turn: %s", name, type(error).__name__)
     return StageFault(name, f"{type(error).__name__}: {error}")
 
 
