@@ -29,7 +29,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from actors import ConversationSystem, Settings
 from actors.gateway import AgentRequest, Gateway, GatewaySettings, gateway
-from actors.gateway.server import Server, bind
+from actors.gateway.server import Server, bind, collect_garbage_rarely
 
 __all__ = ["WORDS"]
 
@@ -60,6 +60,7 @@ def main() -> None:
     settings = GatewaySettings(max_unauthorized=1_000)
     (listening,) = bind("127.0.0.1", 0, settings.send_buffer_bytes)
     listening.listen(2_048)
+    collect_garbage_rarely()  # as `antiphon serve` does
     print(listening.getsockname()[1], flush=True)
     options: dict[str, Any] = {
         "loop": "uvloop",
