@@ -41,6 +41,7 @@ CLOSERS: Final = frozenset("”’»)]}」』）】》〉›!?！？。…｡") 
 HEAD: Final = 240  # how much of the sentence before a mark an answer depends on
 NEAR: Final = 72  # how much of it the library is shown
 MAX_RUN: Final = 32  # of marks, and of closing quotes after them: a longer one is cut
+_ANY_BLANK: Final = re.compile(r"\s")
 MAX_BLANKS: Final = 32
 MAX_QUOTE: Final = 200
 MAX_WORD: Final = 24
@@ -317,7 +318,10 @@ class Language:
 
     def _ask(self, before: str, following: str) -> bool:
         """What the library says: does a sentence end between the two?"""
-        parts = sentencex.segment(self.code, before[-NEAR:] + following)
+        text = before[-NEAR:] + following
+        if not text.isascii():
+            text = _ANY_BLANK.sub(" ", text)  # it falls over a capital letter before a blank of several bytes
+        parts = sentencex.segment(self.code, text)
         size = len(parts[-1])
         if len(parts) == 1 or size >= len(following):
             return len(parts) > 1 and size <= len(following) + 3

@@ -99,3 +99,13 @@ def test_a_quotation_longer_than_what_is_remembered_does_not_depend_on_the_token
 
     whole, piecemeal = SpeechPipeline(), SpeechPipeline()
     assert [chunk for char in text for chunk in piecemeal.feed(char)] == whole.feed(text)
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000", "\u202f", "\u2009"])
+@pytest.mark.parametrize("language", ["en", "de", "ja", None])
+def test_a_wide_or_hard_blank_before_a_full_stop_does_no_harm(blank: str, language: str | None) -> None:
+    pipeline = SpeechPipeline(SpeechSettings(language=language))
+
+    chunks = pipeline.feed(f"We go on to point A{blank}. Then we turn back. ") + pipeline.flush()
+
+    assert chunks[-1].text.endswith("Then we turn back.")
