@@ -72,13 +72,16 @@ class Row:
     """Text in, chunks out, through all stages: `feed` and `flush`, and `take_removed` for what is not spoken."""
 
     __slots__ = (
+        "_announces",
         "_at",
         "_chunking",
         "_markup",
+        "_pictures",
         "_plain",
         "_reasoning",
         "_sentences",
         "_stages",
+        "_tags",
         "attention",
         "faults",
         "room",
@@ -114,6 +117,9 @@ class Row:
             if settings.emotion_tags:
                 row.append(Emotion(settings.emotion_tags))
         self._plain = not stages
+        self._announces = settings.code == "announce"
+        self._pictures = self._announces  # something for the emoji stage may be on its way (or in the announcement)
+        self._tags = False  # the same for stage tags
         row.extend(_Guarded(stage, self.report) for stage in stages)
         self._stages = row
         self._sentences = Sentences(settings.language, lines=not settings.markup)
@@ -215,38 +221,39 @@ class Row:
 
     def _filtered(self, text: str, pieces: list[Piece]) -> list[Piece]:
         """The filters, each if it has anything to do with this text."""
-        markup, reasoning, stages = self._markup, self._reasoning, self._stages
-        stages = self._stages
-        if not self._plain:
+        stages, reasoning, markup = self._stages, self._reasoning, self._markup
+        if not self._plain or reasoning is None or markup is None:
             for index in range(len(stages)):
                 pieces = self._ask(index, pieces)
             return pieces
-        reasoning, markup = self._reasoning, self._markup
-        assert reasoning is not None and markup is not None  # noqa: PT018
-        clean = reasoning.idle and markup.clean and text.isascii() and "&" not in text
+        ascii_only = text.isascii()
+        self._pictures = self._pictures or "&" in text or not (ascii_only or Emoji.cares.search(text) is None)
+        self._tags = self._tags or "(" in text or "[" in text or not (ascii_only or Emotion.cares.search(text) is None)
         if reasoning.idle and reasoning.cares.search(text) is None:
             reasoning.passed(text)
         else:
             pieces = self._ask(0, pieces)
         pieces = self._ask(1, pieces)
-        # If the stages before held nothing and hold nothing, this text is all that the next ones get.
-        if not (clean and markup.clean and text[-1] not in "0123456789#*" and stages[2].idle):  # type: ignore[attr-defined]
+        # What concerns the next two may have come in with an earlier text; when the stages before them hold nothing,
+        # all of it has come out. (A table's header is said again with each of its rows.)
+        clean = reasoning.idle and markup.clean
+        if self._pictures or (clean and text[-1] in "0123456789#*") or not stages[2].idle:  # type: ignore[attr-defined]
             pieces = self._ask(2, pieces)
-        if len(stages) > 3 and not (clean and "(" not in text and "[" not in text and stages[3].idle):  # type: ignore[attr-defined]
+            self._pictures = self._announces or not clean or markup.in_table
+        if len(stages) > 3 and (self._tags or not stages[3].idle):  # type: ignore[attr-defined]
             pieces = self._ask(3, pieces)
+            self._tags = not clean
         return pieces
 
     def _look(self) -> None:
         """Find out what to look for in the next text: only what can make a chunk leave."""
-        chunking = self._chunking
-        markup = self._markup
+        chunking, sentences, markup, reasoning = self._chunking, self._sentences, self._markup, self._reasoning
         self.room = chunking.room
-        reasoning = self._reasoning
-        if not self._plain or self._sentences.urgent or chunking.at_clause:
+        usual = FIRST if chunking.seeks_clause or sentences.ends_with_clause_marks else ATTENTION
+        if not self._plain or sentences.urgent or chunking.at_clause:
             self.attention = None
-        elif markup is None or reasoning is None:
-            first = chunking.seeks_clause or self._sentences.ends_with_clause_marks
-            self.attention = FIRST if first else ATTENTION
+        elif markup is None or reasoning is None or (markup.idle and reasoning.idle):
+            self.attention = usual
         elif markup.urgent or reasoning.urgent:
             self.attention = None
         elif markup.in_rule:
@@ -258,10 +265,8 @@ class Row:
             self.room = min(self.room, markup.bracket_room)
         elif markup.held:
             self.attention = _PARTNERS
-        elif chunking.seeks_clause or self._sentences.ends_with_clause_marks:
-            self.attention = FIRST
         else:
-            self.attention = ATTENTION
+            self.attention = usual
 
     def _ask(self, index: int, pieces: list[Piece]) -> list[Piece]:
         stage = self._stages[index]
