@@ -22,8 +22,9 @@ from actors.speech.pieces import Break, Piece, Removed, Strength, Text
 
 __all__ = ["Inline"]
 
-SPECIAL: Final = re.compile(r"[*_~\[`<&\\$\n]|!\[|https?://|ftp://|[Ww]ww\.")
-SPECIAL_IN_CELL: Final = re.compile(SPECIAL.pattern.replace("[*", "[|*", 1))
+# Each alternative begins with a character of its own: such an expression finds its place several times faster.
+SPECIAL: Final = re.compile(r"\*|_|~|\[|`|<|&|\\|\$|\n|!\[|https?://|ftp://|Www\.|www\.")
+SPECIAL_IN_CELL: Final = re.compile(rf"\||{SPECIAL.pattern}")
 _OPEN_END: Final = re.compile(r"(?:!|(?<![A-Za-z0-9])(?:ht{0,2}|https?:?/?|ft?|ftp:?/?|[Ww]{1,3}))\Z")
 _SENTENCE_END: Final = re.compile(r"[.!?…][\"'”’»)\]]*\s|[。！？]")
 _SENTENCE_ENDING: Final = re.compile(r"[.!?…][\"'”’»)\]]*\Z")  # an end if a blank follows

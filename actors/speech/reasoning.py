@@ -36,7 +36,7 @@ class _TagSyntax:
         alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
         tag = rf"<(/?)(?:{alternatives})(?:\s[^<>]{{0,{limit}}})?/?>"
         self.tag = re.compile(tag, re.IGNORECASE)
-        self.token = re.compile(rf"{tag}|`+|~+|\n", re.IGNORECASE)
+        self.token = re.compile(rf"{tag}|``*|~~*|\n", re.IGNORECASE)  # literal beginnings: several times faster
         prefixes = sorted({name[:size] for name in names for size in range(len(name) + 1)}, key=len, reverse=True)
         starts = "|".join(re.escape(prefix) for prefix in prefixes)
         self.partial = re.compile(

@@ -226,9 +226,9 @@ class Row:
             for index in range(len(stages)):
                 pieces = self._ask(index, pieces)
             return pieces
-        ascii_only = text.isascii()
-        self._pictures = self._pictures or "&" in text or not (ascii_only or Emoji.cares.search(text) is None)
-        self._tags = self._tags or "(" in text or "[" in text or not (ascii_only or Emotion.cares.search(text) is None)
+        more = not text.isascii()  # it may hold more of that kind
+        self._pictures = self._pictures or "&" in text or (more and Emoji.cares.search(text) is not None)
+        self._tags = self._tags or "(" in text or "[" in text or (more and Emotion.cares.search(text) is not None)
         if reasoning.idle and reasoning.cares.search(text) is None:
             reasoning.passed(text)
         else:
