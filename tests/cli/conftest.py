@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from terminal import Open, Terminal
 
 COMMAND = [sys.executable, "-m", "actors.cli"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +69,22 @@ async def start(environment: dict[str, str]) -> AsyncIterator[Start]:
             elif pipe is not None:
                 pipe.close()
         await process.wait()
+
+
+@pytest.fixture
+def terminal(environment: dict[str, str]) -> Iterator[Open]:
+    """Open terminals with the command, or another one, on them."""
+    opened: list[Terminal] = []
+
+    def open_it(
+        *arguments: str | Path, columns: int = 80, command: Sequence[str | Path] = COMMAND, **extra: str
+    ) -> Terminal:
+        opened.append(Terminal([*map(str, command), *map(str, arguments)], {**environment, **extra}, columns))
+        return opened[-1]
+
+    yield open_it
+    for each in opened:
+        each.close()
 
 
 @pytest.fixture

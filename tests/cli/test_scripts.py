@@ -1,0 +1,76 @@
+"""The scripts that a new user runs first, on machines where something is missing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from terminal import Open
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+def script(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def make_environment(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [SCRIPTS / "environment", "cli"],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "VENV": str(folder / "venv"), **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("python", ["/no/such/python", "/bin/ls"])
+def test_a_python_that_is_none_is_named(tmp_path: Path, python: str) -> None:
+    done = make_environment(tmp_path, PYTHON=python)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"antiphon: PYTHON={python} is not a Python 3.11 or later that runs.\n"
+
+
+def test_without_venv_the_package_that_has_it_is_named(tmp_path: Path) -> None:
+    python = script(tmp_path / "python3", f'case "$*" in *ensurepip*) exit 1;; esac; exec {sys.executable} "$@"')
+    done = make_environment(tmp_path, PATH=f"{tmp_path}:/usr/bin:/bin")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"antiphon: {python} has no module venv or ensurepip. ")
+    assert "apt install python3-venv" in done.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_checkout_of_somebody_else_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkout").mkdir()
+    shutil.copytree(SCRIPTS, tmp_path / "checkout" / "scripts")
+    (tmp_path / "checkout").chmod(0o555)
+    done = subprocess.run(
+        [tmp_path / "checkout" / "scripts" / "environment", "cli"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"{tmp_path / 'checkout'} cannot be written to" in done.stderr
+
+
+def test_ctrl_c_in_the_demo_ends_with_the_summary_and_its_code(terminal: Open, tmp_path: Path) -> None:
+    shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("environment"))
+    script(tmp_path / "scripts" / "environment", f"echo '{tmp_path / 'venv'}'")
+    script(tmp_path / "venv" / "bin" / "antiphon", f'exec {sys.executable} -m actors.cli "$@"')
+    (tmp_path / "README.md").write_text("This is one more sentence of a long text. " * 1000)
+    screen = terminal(command=[tmp_path / "scripts" / "demo"])
+    screen.read_until("one more sentence")
+    screen.type(b"\x03")
+    text = screen.read_to_end()
+    assert screen.process.returncode == 130
+    assert re.search(r"status +interrupted \(Ctrl-C\)", text)
+    assert "talk with it" not in text
