@@ -15,7 +15,7 @@ import regex
 
 from actors.speech.pieces import Piece, Removed, Text
 
-__all__ = ["Emoji"]
+__all__ = ["RANGES", "Emoji", "only_emoji"]
 
 RULE: Final = "emoji"
 
@@ -31,6 +31,7 @@ _SEQUENCE: Final = regex.compile(
     rf"\p{{RI}}\p{{RI}}?|[0-9#*]\uFE0F?\u20E3|{_PART}(?:\u200D{_PART}){{0,9}}+\u200D?|\p{{EMod}}"
     r"|[\uFE0F\uFE0E\u20E3\U000E0020-\U000E007F]"
 )
+_ONLY: Final = regex.compile(rf"(?:{_SEQUENCE.pattern}|\u200D)+")
 _MAY_BEGIN: Final = regex.compile(rf"(?:[0-9#*]\uFE0F?|[{_STAYS}])\Z")
 _PAIR: Final = regex.compile(r"\p{RI}\p{RI}")
 
@@ -121,6 +122,11 @@ class Emoji:
             return piece
         spoken = _SEQUENCE.sub(lambda match: f" {_name(match[0])} " if self._names else "", piece.text)
         return Text(spoken, piece.start, piece.end) if spoken.strip() else Removed(piece.start, piece.end, RULE)
+
+
+def only_emoji(text: str) -> bool:
+    """Whether a text, or part of one, is nothing but emoji and pictographs."""
+    return _CARES.match(text) is not None and _ONLY.fullmatch(text) is not None
 
 
 def _name(sequence: str) -> str:

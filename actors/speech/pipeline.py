@@ -34,7 +34,7 @@ ASIDE: Final = 240  # how much plain text waits for the end of its sentence at m
 _CONCERNS: Final = re.compile(rf"[{FILTERED}\n{BULLETS}]")
 _ASCII_CONCERNS: Final = re.compile(rf"[{FILTERED_ASCII}\n]")
 _LINES: Final = re.compile(rf"[\n{BULLETS}]")  # with the filters off, line ends are the sentence stage's
-_MAY_GO_ON_WITH: Final = frozenset("!#0123456789:fhpstwW")
+_MAY_GO_ON_WITH: Final = frozenset("!#0123456789:fhHpPsStTwW")
 _ASCII_MARKS: Final = re.compile("[.!?]")
 _DEFAULT: Final = SpeechSettings()
 
@@ -217,10 +217,6 @@ class SpeechPipeline:
             return len(self._waits) < self._room
         if not self._seen and not self._begin():
             return False
-        if self._after and self._seen < len(self._waits):
-            if self._waits[self._seen] in CLOSERS:
-                return False
-            self._after = False
         settings = self._settings
         beyond = self._beyond()
         ends = settings.markup and self._waits.startswith("\n\n", len(self._waits) - beyond)
@@ -228,6 +224,10 @@ class SpeechPipeline:
             beyond -= 1  # its line end belongs to a paragraph
         final = ends or (final and not beyond)
         unsure = 0 if final or not settings.markup else _unsure(self._waits, len(self._waits) - beyond)
+        if self._after and self._seen < len(self._waits):
+            if self._late(len(self._waits) - beyond - unsure):
+                return False
+            self._after = False
         language = self._language or self._detected(beyond + unsure)
         if language.has_clause_marks:
             return False
@@ -259,7 +259,14 @@ class SpeechPipeline:
             if verdict is Verdict.GO_ON or verdict is Verdict.WAIT:
                 self._seen = at
                 break
-            if not self._end(out, at) or (verdict is Verdict.END_NOW and self._late()) or not self._begin():
+            if not self._end(out, at):
+                return False
+            if verdict is Verdict.END_NOW:
+                end = len(self._waits) - beyond - unsure
+                self._after = self._seen == len(self._waits) or self._late(end)
+                if self._after and self._waits[self._seen :]:
+                    return False
+            if not self._begin():
                 return False
         self._look(waits=unsure > 0 or verdict is Verdict.WAIT)
         return not beyond and len(self._waits) < self._room
@@ -342,11 +349,12 @@ class SpeechPipeline:
         self._line = self._last = self._lead = ""
         return True
 
-    def _late(self) -> bool:
-        """Right behind a sentence that ended at once: whether a closing mark comes too late."""
-        held, seen = self._waits, self._seen
-        self._after = seen == len(held) or held[seen] in CLOSERS
-        return self._after and seen < len(held)
+    def _late(self, end: int) -> bool:
+        """Right behind a sentence that ended at once: whether a closing mark comes, or may come, too late.
+
+        end: where what may be removed begins.
+        """
+        return self._seen >= end or self._waits[self._seen] in CLOSERS
 
     def _finish(self, out: list[SpeechChunk]) -> bool:
         """Nothing follows what waits. False: it needs the row."""
@@ -380,7 +388,7 @@ class SpeechPipeline:
         if size > known:
             if len(self._line) < LINE_MEMORY:
                 self._line += held[known : min(size, known + LINE_MEMORY)]
-            self._last = held[size - 1]
+            self._last = (self._last + held[max(known, size - 3) : size])[-3:]
         self._known = max(0, known - size)
         self._waits = held[size:]
         self._start += size

@@ -53,7 +53,10 @@ _INSIDE: Final = re.compile("[`~>]")  # within code or reasoning: only what may 
 _BRACKETS: Final = _attention(r"\[\])`\\\n")  # as long as it is a bracket
 _UNLIKE_RULE: Final = re.compile(r"[^ \t|:-]")  # below what may be a table's header
 _CONCERNS: Final = re.compile(rf"[{FILTERED}\n]")
-MAY_GO_ON: Final = re.compile(r"[!0-9#]\Z|(?<![A-Za-z0-9])(?:https?|htt?|ht?|ftp?|f|[Ww]{1,3}):?\Z")
+MAY_GO_ON: Final = re.compile(
+    r"[!0-9#]\Z|(?<![A-Za-z0-9])(?:[Hh]ttps?|[Hh]tt?|[Hh]t?|HTTPS?|HTT?|HT|ftp?|f|[Ww]w{0,2}):?\Z"
+)
+_KEYS: Final = frozenset("0123456789#*")  # which may turn out to be the cap of a key, an emoji
 
 
 class Standing(NamedTuple):
@@ -112,6 +115,7 @@ class Row:
                 urls=settings.urls,
                 math=settings.math,
                 line_ends=settings.line_ends,
+                emoji=settings.emoji == "name",
             )
             row = [self._reasoning, self._markup, Emoji(names=settings.emoji == "name")]
             if settings.emotion_tags:
@@ -216,7 +220,7 @@ class Row:
             return False
         if self._reasoning is not None and self._markup is not None:
             self._reasoning.passed(text)
-            self._markup.passed(text, text[-1])
+            self._markup.passed(text, text[-3:])
         return True
 
     def _filtered(self, text: str, pieces: list[Piece]) -> list[Piece]:
@@ -237,7 +241,9 @@ class Row:
         # What concerns the next two may have come in with an earlier text; when the stages before them hold nothing,
         # all of it has come out. (A table's header is said again with each of its rows.)
         clean = reasoning.idle and markup.clean
-        if self._pictures or (clean and text[-1] in "0123456789#*") or not stages[2].idle:  # type: ignore[attr-defined]
+        last = pieces[-1] if pieces else None
+        keycap = type(last) is Text and last.text[-1:] in _KEYS
+        if self._pictures or keycap or not stages[2].idle:  # type: ignore[attr-defined]
             pieces = self._ask(2, pieces)
             self._pictures = self._announces or not clean or markup.in_table
         if len(stages) > 3 and (self._tags or not stages[3].idle):  # type: ignore[attr-defined]
