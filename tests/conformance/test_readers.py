@@ -77,7 +77,7 @@ async def test_a_wait_that_times_out_takes_no_event(patience: float) -> None:
 
 
 @pytest.mark.parametrize("rounds", range(8))
-@virtual
+@virtual(seeds=(None, 1, 2, 3))
 async def test_a_wait_that_is_cancelled_in_whichever_round_of_the_loop_takes_no_event(rounds: int) -> None:
     speak = asyncio.Event()
 
