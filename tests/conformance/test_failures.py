@@ -335,7 +335,7 @@ async def test_while_a_tool_works_another_clock_runs() -> None:
 @virtual
 async def test_an_agent_may_be_given_all_the_time_in_the_world() -> None:
     async with engine(agent_stall_seconds=None, tool_stall_seconds=None) as system:
-        agent = say(["One. ", {"type": "tool_call"}, {"type": "tool_result"}, "Two. "], pause=10_000)
+        agent = say(["One. ", {"type": "tool_call"}, {"type": "tool_result"}, "Two. "], pause=1_000)
         assert end_of(await talk(system.connect(), agent)) == ("completed", "completed")
 
 

@@ -176,6 +176,6 @@ def test_who_blocks_the_loop_is_logged_with_the_place(caplog: pytest.LogCaptureF
             nap_in_the_loop()
 
     asyncio.run(run())
-    records = [record for record in caplog.records if record.name == "antiphon.watchdog"]
-    assert len(records) == 1
-    assert "nap_in_the_loop" in FORMAT.format(records[0])
+    # A machine that is busy with other things may block the loop too.
+    blocked = [FORMAT.format(record) for record in caplog.records if record.name == "antiphon.watchdog"]
+    assert len([line for line in blocked if "nap_in_the_loop" in line]) == 1
