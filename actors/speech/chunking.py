@@ -61,7 +61,6 @@ class Chunking:
         "_next_mood",
         "_over",
         "_pieces",
-        "_run",
         "_said_at",
         "_sought",
     )
@@ -81,7 +80,6 @@ class Chunking:
         self._pieces: list[Text | Removed] = []  # the first is text that does not begin with a blank
         self._chars = 0  # of the pending text
         self._holes = 0  # removals in it
-        self._run: Text | None = None  # the blanks behind a whole sentence that is too short to go alone
         self._said_at = -1  # where in it the first speakable character stands, or -1
         self._sought = 0  # up to where it holds no clause that the first chunk could leave at
         self._first = True  # no chunk has left yet
@@ -215,19 +213,10 @@ class Chunking:
                 return
 
     def _blank(self, piece: Text) -> None:
-        if not self._pieces:
-            if piece.end > piece.start:
-                self._add_gap(piece.start, piece.end, BLANK)
-            return
-        last = self._pieces[-1]
-        if self._exact:
+        if self._pieces:
             self._keep(piece)
-        elif last is self._run and last.end == piece.start:
-            self._run = self._pieces[-1] = Text(" ", last.start, piece.end)  # blanks without end take no room
-        else:
-            self._run = Text(" ", piece.start, piece.end)
-            self._pieces.append(self._run)
-            self._chars += 1
+        elif piece.end > piece.start:
+            self._add_gap(piece.start, piece.end, BLANK)
 
     def _take_stray(self, piece: Stray, out: list[SpeechChunk]) -> None:
         if self._exact and not self._pieces:

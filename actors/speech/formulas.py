@@ -38,15 +38,16 @@ def formula_end(text: str, pos: int, end: int, limit: int, before: str, final: b
         return 0
     math = _MATH.match(text, pos, top)
     if math is not None:
+        inner = math[1]
+        words = _WORDS.search(inner) if following.isdigit() or before.isalnum() else None
+        if words or SENTENCE_END.search(inner) or BLOCK_END.search(inner):
+            return 0
         suffix = _SUFFIX.match(text, math.end(), end)
         after = suffix.end() if suffix else math.end()
         if after == len(text) and after - math.end() < 3 and not final:
             return None
-        if text[math.end() : after] not in _SUFFIXES or text[after : after + 1].isdigit():
-            return 0
-        inner = math[1]
-        words = _WORDS.search(inner) if following.isdigit() or before.isalnum() else None
-        return 0 if words or SENTENCE_END.search(inner) or BLOCK_END.search(inner) else math.end()
+        follows = text[math.end() : after] not in _SUFFIXES or text[after : after + 1].isdigit()
+        return 0 if follows else math.end()
     if known or BLOCK_END.search(text, pos, top) or SENTENCE_END.search(text, pos + 1, top):
         return 0
     return None

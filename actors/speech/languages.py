@@ -17,7 +17,7 @@ import sentencex
 
 from actors.speech.language_tables import NO_WORDS, WORDS, Words
 
-__all__ = ["BULLETS", "CLOSERS", "ENDS", "HEAD", "Language", "Verdict", "detect", "language_of"]
+__all__ = ["BULLETS", "CLOSERS", "ENDS", "HEAD", "Language", "Verdict", "detect", "language_of", "letter_in"]
 
 
 class Verdict(Enum):
@@ -433,6 +433,12 @@ _SCRIPTS: Final = (
     (re.compile(r"[\u0370-\u03ff\u1f00-\u1fff]"), "el"),
 )
 _LETTER: Final = re.compile(r"[^\W\d_]")
+
+
+def letter_in(text: str) -> int:
+    """Where the first letter of a text stands, or -1."""
+    letter = _LETTER.search(text)
+    return -1 if letter is None else letter.start()
 
 
 def detect(text: str) -> Language | None:

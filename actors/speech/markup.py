@@ -413,7 +413,7 @@ class Markup:
             if self._line_ends == "auto" and _ITEM_LIKE_BEGIN.match(text, first):
                 return None
         wrapped = self._line_ends == "space"
-        if self._line_ends == "auto" and not inline.hard and not self._line_end.rstrip("\t").endswith("  "):
+        if self._line_ends == "auto" and not inline.hard and not self._line_end.rstrip("\t\r").endswith("  "):
             line = self._line.rstrip()
             wrapped = (
                 (self._line_end.rstrip() or line).endswith(_GOES_ON)

@@ -18,7 +18,7 @@ from typing import Final
 
 from actors.speech.chunking import BLANK, tidy
 from actors.speech.cuts import CLAUSES, first_clause, speakable, width
-from actors.speech.languages import BULLETS, CLOSERS, HEAD, Language, Verdict, detect, language_of
+from actors.speech.languages import BULLETS, CLOSERS, ENDS, HEAD, Language, Verdict, detect, language_of, letter_in
 from actors.speech.markup import LINE_MEMORY, STARTERS
 from actors.speech.pieces import Stage
 from actors.speech.row import ATTENTION, FILTERED, FILTERED_ASCII, FIRST, MAY_GO_ON, Row, Standing, fault
@@ -35,6 +35,7 @@ _CONCERNS: Final = re.compile(rf"[{FILTERED}\n{BULLETS}]")
 _ASCII_CONCERNS: Final = re.compile(rf"[{FILTERED_ASCII}\n]")
 _LINES: Final = re.compile(rf"[\n{BULLETS}]")  # with the filters off, line ends are the sentence stage's
 _MAY_GO_ON_WITH: Final = frozenset("!#0123456789:fhHpPsStTwW")
+_MARK: Final = re.compile(rf"[{re.escape(ENDS)}]")
 _ASCII_MARKS: Final = re.compile("[.!?]")
 _DEFAULT: Final = SpeechSettings()
 
@@ -229,7 +230,7 @@ class SpeechPipeline:
                 return False
             self._after = False
         language = self._language or self._detected(beyond + unsure)
-        if language.has_clause_marks:
+        if language is None or language.has_clause_marks:
             return False
         marks = _ASCII_MARKS if self._waits.isascii() else language.marks
         while True:
@@ -294,6 +295,8 @@ class SpeechPipeline:
     def _pass_blanks(self, size: int) -> None:
         self._after = False
         start, gap = self._start, self._gap
+        if self._lead:
+            self._lead = (self._lead + self._waits[:size])[-HEAD:]
         self._pass(size)
         if gap is not None and gap.rule == BLANK and gap.end == start:
             start = gap.start
@@ -316,9 +319,13 @@ class SpeechPipeline:
             return 0 if host < 0 else len(held) - host
         return len(held) - (concern.start() if host < 0 else min(concern.start(), host))
 
-    def _detected(self, beyond: int) -> Language:
-        self._language = detect(self._waits[: len(self._waits) - beyond])
-        return self._language or language_of("en")
+    def _detected(self, beyond: int) -> Language | None:
+        """The language, by the first letter; None: marks stand before it, which are not in that language yet."""
+        plain = self._waits[: len(self._waits) - beyond]
+        self._language = language = detect(plain)
+        if language is None:
+            return language_of("en")
+        return language if _MARK.search(plain, 0, letter_in(plain)) is None else None
 
     def _end(self, out: list[SpeechChunk], at: int) -> bool:
         """A sentence ends: let it go, or wait for more if it is short. False: it needs the row."""

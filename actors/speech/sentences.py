@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from actors.speech.languages import CLOSERS, HEAD, Language, Verdict, detect, language_of
+from actors.speech.languages import CLOSERS, HEAD, Language, Verdict, detect, language_of, letter_in
 from actors.speech.pieces import Break, Mood, Piece, Removed, Stray, Strength, Text
 
 __all__ = ["ITEM_BEGIN", "Sentences"]
@@ -119,8 +119,13 @@ class Sentences:
 
     def _take(self, piece: Text, out: list[Piece]) -> None:
         text = piece.text
-        if self._language is None:
-            self._language = detect(text)
+        if self._language is None and (language := detect(text)) is not None:
+            letter = letter_in(text)
+            if letter and len(text) == piece.end - piece.start:  # what stands before it is in no language yet
+                middle = piece.start + letter
+                self._take(Text(text[:letter], piece.start, middle), out)
+                piece, text = Text(text[letter:], middle, piece.end), text[letter:]
+            self._language = language
         if not self._tail and not self._after:
             language = self._language or _DEFAULT
             if self._fresh:

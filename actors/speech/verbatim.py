@@ -141,10 +141,10 @@ class Verbatim:
         if self._head:
             run = self._run
             if self._quoted:
-                mark = BLANKS.match(text, pos)
-                begin = mark.end() if mark else pos
-                if begin >= len(text) and not final:
-                    return None if begin - pos < self._limit else self._put(text, pos, begin)
+                blanks = BLANKS.match(text, pos, pos + self._limit)
+                begin = blanks.end() if blanks else pos
+                if begin >= len(text) and begin - pos < self._limit and not final:
+                    return None
                 if text[begin : begin + 1] != ">":
                     self.closed = True
                     return pos
