@@ -121,8 +121,11 @@ class Chunking:
                 self._take_stray(piece, out)  # type: ignore[arg-type]
         return out
 
-    def flush(self, final: bool = True, words: bool = True) -> list[SpeechChunk]:
-        """Send off what is pending; not final: whole sentences and (`words`) what stands before the last word."""
+    def flush(self, final: bool = True, *, words: bool = True, whole: bool = False) -> list[SpeechChunk]:
+        """Send off what is pending; not final: whole sentences and (`words`) what stands before the last word.
+
+        whole: That word is certainly over.
+        """
         out: list[SpeechChunk] = []
         if final:
             self._adopt_mood()
@@ -137,7 +140,7 @@ class Chunking:
             self._mood = None
             self._over = False
         elif words and self._said_at >= 0:
-            at = self._outside_replacement(pause_cut(self._raw()))
+            at = self._outside_replacement(min(self._chars, pause_cut(self._raw() + " " * whole)))
             if at:
                 self._split(at, out)
         return out
@@ -274,9 +277,12 @@ class Chunking:
 
     def _join(self, strength: Strength) -> None:
         """Note that a block ended here; where several did, it is the strongest that is heard."""
-        if self._joins and self._joins[-1][0] == len(self._pieces):
-            strength = max(strength, self._joins.pop()[1])
-        self._joins.append((len(self._pieces), strength))
+        at = len(self._pieces)
+        if self._joins:
+            last = self._joins[-1][0]
+            if all(piece.text.isspace() for piece in self._pieces[last:] if type(piece) is Text):
+                at, strength = last, max(strength, self._joins.pop()[1])
+        self._joins.append((at, strength))
 
     def _adopt_mood(self) -> None:
         """A tag after which its block ended belongs to the sentence before it, if that is still here."""
@@ -351,10 +357,12 @@ class Chunking:
         while type(pieces[size - 1]) is Removed:
             size -= 1
         removed: tuple[RemovedSpan, ...] = ()
+        gaps = False
         if size > 1:
             removed = tuple([RemovedSpan(p.start, p.end, p.rule) for p in pieces[:size] if type(p) is Removed])
+            gaps = removed != () or any(p.end - p.start != len(p.text) for p in pieces if type(p) is Text)
         text = self._joined(size) if self._joins and not self._exact else self._raw()
-        text = text.strip() if self._exact else tidy(text, gaps=removed != ())
+        text = text.strip() if self._exact else tidy(text, gaps=gaps)
         if self._gap is not None:
             self._gaps.append(self._gap)
             self._gap = None
@@ -493,7 +501,7 @@ def _without_lead(piece: Text) -> tuple[Text | None, Text | None]:
 
 
 def tidy(text: str, *, gaps: bool = False) -> str:
-    """Text as it is said: single blanks, none before a mark (where something was removed), no dash at its start."""
+    """Text as it is said: single blanks, none before a mark (where something was replaced), no dash at its start."""
     text = text.strip()
     if ("  " in text or not text.isprintable()) and _BLANK_RUN.search(text) is not None:
         text = " ".join(text.split())

@@ -163,6 +163,11 @@ class Markup:
     def in_table(self) -> bool:
         return self._in is _In.TABLE
 
+    @property
+    def at_line_end(self) -> bool:
+        """All that is held is a line end, and what may begin the next line."""
+        return self._in is _In.TEXT and self._buffer[:1] == "\n" and not self._inline.held
+
     def paragraph_over(self) -> None:
         """Note that the paragraph ended in text that went by: what comes next stands behind its line end."""
         self._inline.end_block()

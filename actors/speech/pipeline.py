@@ -424,11 +424,12 @@ class SpeechPipeline:
             return chunk
         try:
             text = self._normalise(chunk.text, self._settings.language)
+            silent = not text.strip()
         except Exception as error:  # noqa: BLE001  (whatever it raises must not end the turn)
             self._normalise = None
             self._faults = [*(self._faults or ()), fault("normalise", error)]
             return chunk
-        return SpeechChunk(text, chunk.start, chunk.end, chunk.emotion, chunk.removed) if text.strip() else chunk
+        return chunk if silent else chunk._replace(text=text)
 
 
 def _unsure(text: str, end: int) -> int:

@@ -21,7 +21,7 @@ __all__ = ["Reasoning"]
 RULE: Final = "reasoning"
 LINE_HEAD: Final = 48  # a fence further into its line than this is no fence
 
-_CARES: Final = re.compile(r"[<`~]")
+_CARES: Final = re.compile(r"[<`~\\]")
 _FENCE_PREFIX: Final = re.compile(rf"(?=.{{0,{LINE_HEAD - 1}}}\Z)[ \t>]*(?:(?:[-*+]|\d{{1,9}}[.)])[ \t]+)?[ \t>]*")
 _FENCE_CLOSE: Final = re.compile(r"[ \t>]*(`{3,}|~{3,})[ \t\r]*")
 _BLANK_LINE: Final = re.compile(r"\n[ \t]*\n")
@@ -36,7 +36,8 @@ class _TagSyntax:
         alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
         tag = rf"<(/?)(?:{alternatives})(?:\s[^<>]{{0,{limit}}})?/?>"
         self.tag = re.compile(tag, re.IGNORECASE)
-        self.token = re.compile(rf"{tag}|``*|~~*|\n", re.IGNORECASE)  # literal beginnings: several times faster
+        # Literal beginnings: several times faster.
+        self.token = re.compile(rf"{tag}|``*|~~*|\\\\|\\`|\\\Z|\n", re.IGNORECASE)
         prefixes = sorted({name[:size] for name in names for size in range(len(name) + 1)}, key=len, reverse=True)
         starts = "|".join(re.escape(prefix) for prefix in prefixes)
         self.partial = re.compile(
@@ -203,6 +204,9 @@ class Reasoning:
                 return self._emit(text, start, partial.start() if partial else len(text), base, out)
             begin, end = token.span()
             mark = text[begin]
+            less = -1 if final or mark == "<" else text.rfind("<", pos, begin)
+            if less >= 0 and self._syntax.partial.match(text, less) is not None:
+                return self._emit(text, start, less, base, out)
             if mark == "<":
                 if self._code:
                     closed = self._code_closes(text, end, base, final)
@@ -226,6 +230,11 @@ class Reasoning:
                 if self._code and not self._line_so_far(text, start, begin).strip():
                     self._code = 0
                 pos = end
+                continue
+            if mark == "\\":
+                if end == begin + 1 and not final:
+                    return self._emit(text, start, begin, base, out)
+                pos = begin + 1 if self._code else end  # within code it escapes nothing
                 continue
             if end == len(text) and not final and end - begin < self._limit:
                 return self._emit(text, start, begin, base, out)  # the run may go on

@@ -22,7 +22,7 @@ from actors.speech.emoji import RANGES, Emoji
 from actors.speech.emotion import Emotion
 from actors.speech.languages import ENDS, Language
 from actors.speech.markup import Markup
-from actors.speech.pieces import Piece, Removed, Stage, Text
+from actors.speech.pieces import Break, Mood, Piece, Removed, Stage, Stray, Text
 from actors.speech.reasoning import Reasoning
 from actors.speech.sentences import Sentences
 from protocol.speech import RemovedSpan, SpeechChunk, SpeechSettings, StageFault
@@ -158,8 +158,9 @@ class Row:
         pieces = self._sentences.feed(pieces)
         out = self._chunking.feed(pieces)
         out.extend(self._chunking.feed(self._sentences.flush(final)))
-        words = self._markup is None or not self._markup.in_table
-        out.extend(self._chunking.flush(final, words))
+        markup = self._markup
+        words, whole = markup is None or not markup.in_table, markup is not None and markup.at_line_end
+        out.extend(self._chunking.flush(final, words=words, whole=whole))
         self._look()
         return out
 
@@ -315,14 +316,19 @@ class _Pass:
 
 
 class _Guarded:
-    """A user's stage: what went in and has not come out is kept, so that a failure loses nothing."""
+    """A user's stage: what went in is accounted for, whatever it does.
 
-    __slots__ = ("_failed", "_inside", "_report", "_stage")
+    What has not come out is kept, so that a failure loses nothing; what is left out is removed by the stage's name.
+    """
+
+    __slots__ = ("_at", "_failed", "_inside", "_name", "_report", "_stage")
 
     def __init__(self, stage: Stage, report: Callable[[str, Exception], None]) -> None:
         self._stage = stage
+        self._name = type(stage).__name__
         self._report = report
         self._inside: list[Piece] = []
+        self._at = 0  # source offset up to which text came out
         self._failed = False
 
     def feed(self, pieces: list[Piece]) -> list[Piece]:
@@ -330,7 +336,7 @@ class _Guarded:
             return pieces
         self._inside.extend(pieces)
         try:
-            return self._came_out(self._stage.feed(pieces))
+            return self._came_out(self._stage.feed(list(pieces)))
         except Exception as error:  # noqa: BLE001
             return self._fail(error)
 
@@ -338,20 +344,51 @@ class _Guarded:
         if self._failed:
             return []
         try:
-            return self._came_out(self._stage.flush(final))
+            out = self._came_out(self._stage.flush(final))
         except Exception as error:  # noqa: BLE001
             return self._fail(error)
+        return [*out, *self._left_out()] if final else out
 
     def _came_out(self, pieces: list[Piece]) -> list[Piece]:
-        end = max((piece.end for piece in pieces if type(piece) in _SPANS), default=-1)  # type: ignore[union-attr]
-        self._inside = [piece for piece in self._inside if type(piece) in _SPANS and piece.end > end]  # type: ignore[union-attr]
-        return pieces
+        """What the stage gave, with a removal for each stretch that it left out."""
+        out: list[Piece] = []
+        at = self._at
+        for piece in pieces:
+            if type(piece) is Text or type(piece) is Removed:
+                if piece.start < at or piece.end < piece.start:
+                    raise ValueError(
+                        f"a stage gives text in its order, and each character once: {piece.start} after {at}"
+                    )
+                if piece.start > at:
+                    out.append(Removed(at, piece.start, self._name))
+                at = piece.end
+            elif not isinstance(piece, (Break, Mood, Stray)):
+                raise TypeError(f"a stage gives pieces, not {type(piece).__name__}")
+            out.append(piece)
+        self._at = at
+        self._inside = [piece for piece in self._inside if type(piece) in _SPANS and piece.end > at]  # type: ignore[union-attr]
+        return out
+
+    def _left_out(self) -> list[Piece]:
+        end = max((piece.end for piece in self._inside if type(piece) in _SPANS), default=self._at)  # type: ignore[union-attr]
+        begin, self._at, self._inside = self._at, end, []
+        return [Removed(begin, end, self._name)] if end > begin else []
 
     def _fail(self, error: Exception) -> list[Piece]:
         self._failed = True
-        self._report(type(self._stage).__name__, error)
+        self._report(self._name, error)
         pieces, self._inside = self._inside, []
-        return pieces
+        return [_behind(piece, self._at) for piece in pieces]
+
+
+def _behind(piece: Piece, at: int) -> Piece:
+    """What of a piece stands behind a source offset."""
+    if type(piece) is Removed and piece.start < at:
+        return piece._replace(start=at)
+    if type(piece) is Text and piece.start < at:
+        verbatim = len(piece.text) == piece.end - piece.start
+        return Text(piece.text[at - piece.start :] if verbatim else piece.text, at, piece.end)
+    return piece
 
 
 _SPANS: Final = frozenset((Text, Removed))

@@ -192,13 +192,23 @@ class Sentences:
             if verdict is Verdict.GO_ON:
                 self._scan = at
                 continue
-            self._release(out, at)
+            self._release(out, min(at, self._mood_behind(begin)))
             self._end(out)
             if item is not None:
                 self._fresh = True
             if verdict is Verdict.END_NOW and not final:
                 self._after = True
                 self._strays(out)
+
+    def _mood_behind(self, mark: int) -> int:
+        """Where in what is held the first stage tag behind a mark stands: the sentence ends before it."""
+        at = 0
+        for piece in self._queue:
+            if type(piece) is Text:
+                at += len(piece.text)
+            elif type(piece) is Mood and at > mark:
+                return at
+        return at
 
     def _item_before(self, end: int) -> re.Match[str] | None:
         """The number of the next item, whole or (group 1) perhaps, if it stands before `end` in what is held."""
