@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import os
 import shutil
 import subprocess
@@ -186,6 +187,7 @@ def requirements() -> list[str]:
 
 def imports(source: Path) -> Iterator[str]:
     """Name the top-level modules that a file imports, anywhere in it."""
+    gc.collect()  # CPython 3.11's parser fails when a finalizer of earlier garbage runs within it
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
