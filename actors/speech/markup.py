@@ -148,6 +148,11 @@ class Markup:
         return self._limit - len(buffer)
 
     @property
+    def in_emphasis(self) -> bool:
+        """A run is open that may be emphasis, and its text is all that is held: only a mark can let that go."""
+        return not self._buffer and self._inline.held
+
+    @property
     def held(self) -> bool:
         """A mark is open whose partner, or its absence, decides about text that is held."""
         if self._inline.held:

@@ -56,6 +56,7 @@ _CONCERNS: Final = re.compile(rf"[{FILTERED}\n]")
 MAY_GO_ON: Final = re.compile(
     r"[!0-9#]\Z|(?<![A-Za-z0-9])(?:[Hh]ttps?|[Hh]tt?|[Hh]t?|HTTPS?|HTT?|HT|ftp?|f|[Ww]w{0,2}):?\Z"
 )
+OPEN_ROOM: Final = 64  # how much text waits while a mark is open, which is text when its partner is too far away
 _KEYS: Final = frozenset("0123456789#*")  # which may turn out to be the cap of a key, an emoji
 
 
@@ -257,7 +258,8 @@ class Row:
         chunking, sentences, markup, reasoning = self._chunking, self._sentences, self._markup, self._reasoning
         self.room = chunking.room
         usual = FIRST if chunking.seeks_clause or sentences.ends_with_clause_marks else ATTENTION
-        if not self._plain or sentences.urgent or chunking.at_clause:
+        holds = markup is not None and (markup.bracket_room > 0 or markup.in_emphasis)  # and nothing new comes out
+        if not self._plain or ((sentences.urgent or chunking.at_clause) and not holds):
             self.attention = None
         elif markup is None or reasoning is None or (markup.idle and reasoning.idle):
             self.attention = usual
@@ -272,6 +274,7 @@ class Row:
             self.room = min(self.room, markup.bracket_room)
         elif markup.held:
             self.attention = _PARTNERS
+            self.room = min(self.room, OPEN_ROOM)
         else:
             self.attention = usual
 
