@@ -23,12 +23,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # what is measured is this checkout
 
-from bench_cpu import live_load, measure_cpu, ready_load
-from bench_interrupt import InterruptLoad, measure_interrupts
-from bench_memory import measure_memory
-from bench_pykka import measure_pykka, measure_pykka_memory
-from bench_rows import Row, print_markdown, print_table, write_json
 from bench_speech import measure_speech
+from benchmarks.cpu import live_load, measure_cpu, ready_load
+from benchmarks.interrupt import InterruptLoad, measure_interrupts
+from benchmarks.memory import measure_memory
+from benchmarks.plain_pykka import measure_pykka, measure_pykka_memory
+from benchmarks.rows import Row, print_markdown, print_table, write_json
 
 PARTS = ("cpu", "memory", "interrupt", "pykka", "speech")
 

@@ -30,10 +30,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # what is measured is this checkout
 
 import sentencex
-from bench_load import BOUNDARY, PROSE
-from bench_rows import Row, Target, measured, print_markdown, print_table, write_json
-from bench_texts import CHINESE, MARKDOWN
-from throwaway import Guest, environment
+from benchmarks.rows import Row, Target, measured, print_markdown, print_table, write_json
+from benchmarks.texts import CHINESE, MARKDOWN
+from benchmarks.workload import BOUNDARY, PROSE
+from peers.throwaway import Guest, environment
 
 from actors.speech import Piece, SpeechChunk, SpeechPipeline, SpeechSettings, Stage, Text
 from actors.speech.chunking import Chunking
@@ -236,11 +236,10 @@ def _segment_each(language: str, texts: Sequence[str]) -> None:
 
 @contextmanager
 def _peers(tokens: int) -> Iterator[list[Subject]]:
-    program = Path(__file__).with_name("bench_speech_peers.py")
     with ExitStack() as stack:
         subjects = []
         for name, (peer, packages) in PEERS.items():
-            guest = stack.enter_context(Guest(stack.enter_context(environment(*packages)), program))
+            guest = stack.enter_context(Guest(stack.enter_context(environment(*packages)), "peers.splitters"))
             guest.ask(
                 {"peer": peer, "tokens": ["It is", " here. ", "It works. "]}
             )  # what it loads is no token's share

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Check recorded answers of models: is what would be spoken clean, whatever the tokens were?
 
     scripts/check_streams.py FILE [--show N]

@@ -34,8 +34,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # what is measured is this checkout
 
 import uvloop
-from bench_rows import Row, Target, measured, print_markdown, print_table, write_json
-from load_servers import WORDS
+from benchmarks.rows import Row, Target, measured, print_markdown, print_table, write_json
+from load_test.servers import WORDS
 from websockets.asyncio.client import ClientConnection, connect
 
 HERE = Path(__file__).resolve().parent
@@ -111,8 +111,8 @@ def _allow_files(sockets: int) -> None:
 @contextmanager
 def _server(subject: str, seconds: float, core: int) -> Iterator[tuple[int, int]]:
     tokens = int(seconds / INTERVAL)
-    command = [sys.executable, str(HERE / "load_servers.py"), subject, f"{INTERVAL}", f"{tokens}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "load_test.servers", subject, f"{INTERVAL}", f"{tokens}"]
+    with subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, text=True) as process:
         os.sched_setaffinity(process.pid, {core})
         assert process.stdout is not None
         try:

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Explore what can happen to a turn, and have the real actors go the same ways: the suite's check, but larger.
 
     scripts/model_check.py                                   two faults at a time, every transition: some minutes
@@ -19,9 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from turn_bounds import TOOL, Bounds
-from turn_exploration import Exploration, Schedule, ViolationError, explore
-from turn_replay import DifferenceError, replaying
+from exploration.bounds import TOOL, Bounds
+from exploration.explore import Exploration, Schedule, ViolationError, explore
+from exploration.replay import DifferenceError, replaying
 
 STREAMS: tuple[tuple[str, ...], ...] = ((), ("a.",))
 

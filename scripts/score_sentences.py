@@ -29,7 +29,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import sentencex
-from throwaway import Guest, environment
+from peers.throwaway import Guest, environment
 
 from actors.speech import SpeechPipeline, SpeechSettings
 
@@ -42,7 +42,7 @@ PEERS = {
     "sentence-stream (streaming)": ("sentence-stream", ("sentence-stream",)),
     "Pipecat's aggregator (streaming)": ("pipecat", ("pipecat-ai",)),
 }
-"""By the name in the table: what `score_sentences_peers` calls it, and what has to be installed."""
+"""By the name in the table: what `peers.segmenters` calls it, and what has to be installed."""
 
 Found = list[list[str]]
 """The sentences of each line."""
@@ -141,14 +141,13 @@ def show_miss(line: dict[str, Any], expected: set[int], ours: set[int]) -> None:
 
 def ask_peers(lines: list[dict[str, Any]], size: int) -> dict[str, Found]:
     """What the others find, each installed into the environment that is thrown away."""
-    program = Path(__file__).with_name("score_sentences_peers.py")
     texts = [(line["text"], line["lang"]) for line in lines]
     found = {}
     with ExitStack() as stack:
         python = stack.enter_context(
             environment(*(package for _, packages in PEERS.values() for package in packages))
         )
-        guest = stack.enter_context(Guest(python, program))
+        guest = stack.enter_context(Guest(python, "peers.segmenters"))
         for name, (segmenter, _) in PEERS.items():
             found[name] = guest.ask({"segmenter": segmenter, "texts": texts, "size": size})
     return found

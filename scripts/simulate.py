@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Simulate conversations, break everything, and hold every turn to the contract.
 
     scripts/simulate.py --connections 20 --turns 10 --rounds 50     in virtual time: 10,000 turns, repeatable
@@ -22,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from simulate_html import html_report
-from simulate_load import Load, run_load, show_load
-from simulate_rounds import Plan, Report, run
-from simulate_terminal import Progress, show_find, show_report
+from simulator.html_report import html_report
+from simulator.load import Load, run_load, show_load
+from simulator.rounds import Plan, Report, run
+from simulator.terminal import Progress, show_find, show_report
 
 from actors.testing.scenario import AGENTS, CLIENTS, FAULTS, Mix, Scenario
 

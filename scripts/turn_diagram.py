@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Draw the machine of a turn from its table, for docs/turn.md.
 
 python scripts/turn_diagram.py            print the drawing and what its words mean

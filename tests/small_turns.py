@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from turn_bounds import TOOL, Bounds
-from turn_exploration import Exploration, explore
+from exploration.bounds import TOOL, Bounds
+from exploration.explore import Exploration, explore
 
 __all__ = ["CROWDED", "NARROW", "NOTHING", "ONE", "QUEUED", "TURNS", "explored"]
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import turn_model
+from exploration import model
+from exploration.bounds import Bounds, Fault, Mark
+from exploration.explore import ViolationError, explore
+from exploration.model import World
 from small_turns import NARROW, NOTHING, ONE, TURNS, explored
-from turn_bounds import Bounds, Fault, Mark
-from turn_exploration import ViolationError, explore
-from turn_model import World
 
 from protocol.errors import FailureCode
 from protocol.turn import TRANSITIONS, Effect, Failure, Input, Phase, Step, TurnMachine, TurnStatus
@@ -66,7 +66,7 @@ def test_exploration_uses_every_row_of_the_table(monkeypatch: pytest.MonkeyPatch
             used.add((self.phase, event))
             return super().feed(event, failure)
 
-    monkeypatch.setattr(turn_model, "TurnMachine", Noted)
+    monkeypatch.setattr(model, "TurnMachine", Noted)
     explore(NOTHING)
     explore(LATE)
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+from exploration.bounds import Bounds
+from exploration.explore import Exploration, Schedule
+from exploration.replay import DifferenceError, replaying
 from small_turns import CROWDED, NARROW, NOTHING, ONE, TURNS, explored
-from turn_bounds import Bounds
-from turn_exploration import Exploration, Schedule
-from turn_replay import DifferenceError, replaying
 
 import actors.turn
 from actors.chunker import Chunker

@@ -15,9 +15,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench_load import paced, tokens
-from bench_rows import Row, Target
-from bench_subjects import BARE, DEFAULT_SPEECH, BenchError, Conversation, Subject, World
+from benchmarks.rows import Row, Target
+from benchmarks.subjects import BARE, DEFAULT_SPEECH, BenchError, Conversation, Subject, World
+from benchmarks.workload import paced, tokens
 
 __all__ = ["InterruptLoad", "measure_interrupts"]
 

@@ -7,9 +7,8 @@ can.
 
 from __future__ import annotations
 
-from turn_bounds import Bounds, Fault, Mark
-from turn_model import AGENT, BEFORE, CONNECTION, LISTENER, READER, TURN, Event, Task, World
-
+from exploration.bounds import Bounds, Fault, Mark
+from exploration.model import AGENT, BEFORE, CONNECTION, LISTENER, READER, TURN, Event, Task, World
 from protocol.errors import FailureCode
 from protocol.turn import TurnStatus
 

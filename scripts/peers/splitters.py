@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from throwaway import answer, requests
+from peers.throwaway import answer, requests
 
 
 async def livekit(tokens: Sequence[str]) -> int:

@@ -23,12 +23,12 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
-from simulate_rounds import summary
 
 from actors import ConversationSystem, Settings
 from actors.testing.checker import ContractChecker
 from actors.testing.client import RecordingClient
 from actors.testing.scenario import PROSE
+from simulator.rounds import summary
 
 __all__ = ["Load", "run_load", "show_load"]
 

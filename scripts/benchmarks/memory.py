@@ -22,9 +22,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
-from bench_load import gated, ready, tokens
-from bench_rows import Row, Target, measured
-from bench_subjects import BARE, DEFAULT_SPEECH, SPLITTER, Subject, World
+from benchmarks.rows import Row, Target, measured
+from benchmarks.subjects import BARE, DEFAULT_SPEECH, SPLITTER, Subject, World
+from benchmarks.workload import gated, ready, tokens
 
 __all__ = ["measure_memory", "resident_bytes"]
 

@@ -2,7 +2,7 @@
 
 `World` is one state of one turn and of all that acts on it. `steps()` says who can do something there,
 `after(step)` what is then; `possible_faults()` says what may be injected. Nothing here runs an actor:
-`turn_exploration` visits every state, and `turn_replay` takes real actors the same ways and compares.
+`explore` visits every state, and `replay` takes real actors the same ways and compares.
 
 A step is what an event loop does at once, and any order of steps is allowed. So it is a whole run of one actor
 (its control mail, then its data as far as it goes), or one turn of the Producer's task, or one thing that the
@@ -21,8 +21,7 @@ from itertools import takewhile
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from turn_bounds import TOOL, Bounds, Fault, Mark, Sentences
-
+from exploration.bounds import TOOL, Bounds, Fault, Mark, Sentences
 from protocol.errors import FailureCode
 from protocol.mail import (
     AgentDone,

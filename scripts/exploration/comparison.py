@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from pykka._envelope import Envelope
-from turn_bounds import Mark
-from turn_model import CHUNKER, CONNECTION, PRODUCER, TURN, Event, World
 
 from actors.record import Marker, TurnRecord
 from actors.runtime import ChildFailed, ChildStopped, EngineActor
+from exploration.bounds import Mark
+from exploration.model import CHUNKER, CONNECTION, PRODUCER, TURN, Event, World
 from protocol.mail import AgentDone, End, Flush, FlushAck, Passed, StopAgent, TimeOut
 from protocol.speech import SpeechChunk
 from protocol.turn import ConversationTurn, TurnStatus

@@ -3,7 +3,7 @@
 Both run the same agents, token by token, under the same uvicorn, and send the same frames. The bare one joins tokens
 with the trivial splitter and has nothing in between: no queue, no interrupt, no limit, no ledger. It is the floor.
 
-    load_servers.py gateway|real|bare INTERVAL TOKENS    (`real`: the gateway with the real speech pipeline)
+    python -m load_test.servers gateway|real|bare INTERVAL TOKENS    (`real`: the gateway with default speech)
 
 Prints its port when it listens.
 """
@@ -18,10 +18,10 @@ from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # what is measured is this checkout
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # what is measured is this checkout
 
 import uvicorn
-from bench_load import TOKEN, AttentiveSplitter, TrivialSplitter
+from benchmarks.workload import TOKEN, AttentiveSplitter, TrivialSplitter
 from pydantic_core import to_json
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
 
-from bench_load import BOUNDARY, AttentiveSplitter, TrivialSplitter
-
 from actors import ConversationSystem, MessageProcessor
 from actors.speech import SpeechPipeline
+from benchmarks.workload import BOUNDARY, AttentiveSplitter, TrivialSplitter
 
 __all__ = ["BARE", "DEFAULT_SPEECH", "PLAIN_SPLITTER", "SPLITTER", "BenchError", "Conversation", "Subject", "World"]
 

@@ -18,6 +18,8 @@ from typing import Any, Self
 
 __all__ = ["Guest", "answer", "environment", "requests"]
 
+SCRIPTS = Path(__file__).resolve().parent.parent
+
 
 @contextmanager
 def environment(*packages: str) -> Iterator[Path]:
@@ -34,11 +36,16 @@ def environment(*packages: str) -> Iterator[Path]:
 
 
 class Guest:
-    """A program of ours that runs with the Python of such an environment."""
+    """A module of ours, by the name that it has for the scripts, that runs with the Python of such an environment."""
 
-    def __init__(self, python: Path, program: Path) -> None:
+    def __init__(self, python: Path, module: str) -> None:
         self._process = subprocess.Popen(
-            [str(python), str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+            [str(python), "-m", module],
+            cwd=SCRIPTS,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
         )
 
     def ask(self, request: Any) -> Any:

@@ -2,7 +2,7 @@
 
 The actors are those that everybody uses, behind the embedding API, on an event loop that runs only what it is
 told to. `RealTurn.take(step)` does the one thing that the schedule says; before each step the real turn must be
-what the model says in everything that `turn_comparison` knows, and come to the same end.
+what the model says in everything that `comparison` knows, and come to the same end.
 
 What is no step in the model happens at once: the callbacks of a task that has ended, and the Supervisor, as
 long as all it does is to note something. Actors handle a message in their sender's own step where that is
@@ -20,16 +20,15 @@ from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any
 
-from stepped_loop import SteppedLoop
-from turn_bounds import TOOL, Fault, Sentences
-from turn_comparison import differences, event_of, model_end, model_state, real_end, real_state
-from turn_contract import wrong_events
-from turn_exploration import Exploration, Schedule
-from turn_model import AGENT, BEFORE, CONNECTION, LISTENER, READER, SUPERVISOR, TASK, TURN, World
-
 import actors.record
 from actors.runtime import ChildFailed, EngineActor
 from actors.system import ConversationSystem
+from exploration.bounds import TOOL, Fault, Sentences
+from exploration.comparison import differences, event_of, model_end, model_state, real_end, real_state
+from exploration.contract import wrong_events
+from exploration.explore import Exploration, Schedule
+from exploration.model import AGENT, BEFORE, CONNECTION, LISTENER, READER, SUPERVISOR, TASK, TURN, World
+from exploration.stepped_loop import SteppedLoop
 from protocol.errors import FailureCode
 from protocol.mail import Pause, TimeOut
 from protocol.settings import Settings

@@ -16,11 +16,12 @@ from multiprocessing import get_context
 from typing import Any
 
 import pykka
-from bench_cpu import CpuLoad, cpu_per_token
-from bench_load import TrivialSplitter, count_chunks, tokens
-from bench_memory import STATM, resident_bytes
-from bench_rows import Row, measured
-from bench_subjects import BARE, BenchError
+
+from benchmarks.cpu import CpuLoad, cpu_per_token
+from benchmarks.memory import STATM, resident_bytes
+from benchmarks.rows import Row, measured
+from benchmarks.subjects import BARE, BenchError
+from benchmarks.workload import TrivialSplitter, count_chunks, tokens
 
 __all__ = ["measure_pykka", "measure_pykka_memory"]
 

@@ -13,9 +13,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from bench_load import count_chunks, live, ready, tokens
-from bench_rows import Row, Target, measured
-from bench_subjects import BARE, DEFAULT_SPEECH, PLAIN_SPLITTER, SPLITTER, BenchError, Subject
+from benchmarks.rows import Row, Target, measured
+from benchmarks.subjects import BARE, DEFAULT_SPEECH, PLAIN_SPLITTER, SPLITTER, BenchError, Subject
+from benchmarks.workload import count_chunks, live, ready, tokens
 
 __all__ = ["CpuLoad", "cpu_per_token", "live_load", "measure_cpu", "ready_load", "rounds"]
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from turn_bounds import Bounds
-from turn_contract import wrong_state, wrong_step
-from turn_model import World
+from exploration.bounds import Bounds
+from exploration.contract import wrong_state, wrong_step
+from exploration.model import World
 
 __all__ = ["Exploration", "Schedule", "ViolationError", "explore"]
 

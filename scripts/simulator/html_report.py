@@ -6,8 +6,8 @@ import math
 from html import escape
 from typing import Any
 
-from simulate_rounds import Report, summary
-from simulate_terminal import bins, measured
+from simulator.rounds import Report, summary
+from simulator.terminal import bins, measured
 
 __all__ = ["html_report"]
 

@@ -1,4 +1,4 @@
-"""What the speech benchmarks read, beside the prose of `bench_load`: an answer full of Markdown, and one in Chinese.
+"""What the speech benchmarks read, beside the prose of `workload`: an answer full of Markdown, and one in Chinese.
 
 Both are of the kind that a language model writes: headings, lists, emphasis, links, code, a table and emoji in the
 one, full-width marks and no blanks in the other.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from throwaway import answer, requests
+from peers.throwaway import answer, requests
 
 
 @cache

@@ -10,9 +10,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from simulate_rounds import Find, Report, summary
 
 from actors.testing.simulation import Outcome
+from simulator.rounds import Find, Report, summary
 
 __all__ = ["Progress", "show_find", "show_report"]
 
