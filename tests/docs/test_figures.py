@@ -1,4 +1,4 @@
-"""The figures that docs/ gives and that do not depend on the machine are still about right."""
+"""Figures that do not depend on the machine are about right; those that do are the same wherever they stand."""
 
 from __future__ import annotations
 
@@ -11,12 +11,23 @@ from documents import ROOT
 from actors import ConversationSystem
 
 BACKPRESSURE = (ROOT / "docs" / "backpressure.md").read_text(encoding="utf-8")
+PERFORMANCE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| (\d+).*\| about (\d+) \|$", re.MULTILINE)
 AHEAD = [(int(size), int(ahead)) for size, ahead in ROW.findall(BACKPRESSURE)]
 
 
 def test_the_page_has_its_figures() -> None:
     assert [size for size, _ahead in AHEAD] == [1, 10, 100]
+
+
+def test_readme_gives_the_figures_of_the_page_on_performance() -> None:
+    section = README.partition("## What it costs")[2].partition("\n## ")[0]
+    figures = re.findall(r"\d+\.\d\d", section)
+    assert len(figures) > 10
+    for row in section.splitlines():
+        measured = set(re.findall(r"\d+\.\d\d", row))
+        assert any(measured <= set(re.findall(r"\d+\.\d\d", line)) for line in PERFORMANCE.splitlines()), row
 
 
 @pytest.mark.parametrize(("queue_maxsize", "listed"), AHEAD)
