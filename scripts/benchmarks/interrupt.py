@@ -1,8 +1,9 @@
 """Interrupt latency: 1,000 turns at 50 tokens a second each, and one interrupt at a time.
 
 From the call of `interrupt_turn()` until it has returned *and* the reader has its `stream_end`; for the bare
-pipeline from the cancellation until its three tasks are gone. The agents do not speak in step, and the interrupts
-come at any moment between their tokens. Who was interrupted starts a new turn.
+pipeline from the cancellation until its three tasks are gone. Each agent begins at a place of its own in the text
+and at a moment of its own, and the interrupts come at any moment between their tokens. Who was interrupted starts a
+new turn.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import gc
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from benchmarks.rows import Row, Target
 from benchmarks.subjects import BARE, DEFAULT_SPEECH, BenchError, Conversation, Subject, World
@@ -81,7 +83,7 @@ def _percentile(values: Sequence[float], part: float) -> float:
 async def _run(subject: Subject, load: InterruptLoad, chance: random.Random) -> tuple[list[float], float]:
     async with subject.open() as world:
         crowd = Crowd(world, load.turns, chance)
-        await asyncio.sleep(0.1 + INTERVAL)
+        await crowd.all_speak()
         began, cpu = time.perf_counter(), time.process_time()
         latencies = [await crowd.interrupt_one() for _ in range(load.interrupts)]
         share = (time.process_time() - cpu) / (time.perf_counter() - began) * 100
@@ -98,15 +100,29 @@ class Crowd:
         self._callers = [world.connect() for _ in range(size)]
         self._turns = {caller: self._speak(caller) for caller in self._callers}
 
-    def _speak(self, caller: Conversation) -> asyncio.Task[int]:
-        agent = paced(self._pieces, INTERVAL, self._chance.uniform(0, INTERVAL))
-        return asyncio.create_task(caller.speak(agent))
+    def _speak(self, caller: Conversation) -> Speaker:
+        speaking = asyncio.Event()
+        return Speaker(asyncio.create_task(caller.speak(self._agent(speaking))), speaking)
+
+    async def _agent(self, speaking: asyncio.Event) -> AsyncIterator[str]:
+        # From any word on: if all agents began alike, all their sentences would end within the same 20 ms.
+        begin = self._chance.randrange(len(self._pieces))
+        pieces = self._pieces[begin:] + self._pieces[:begin]
+        async for piece in paced(pieces, INTERVAL, self._chance.uniform(0, INTERVAL)):
+            speaking.set()
+            yield piece
+
+    async def all_speak(self) -> None:
+        """Wait until everybody has begun."""
+        for speaker in self._turns.values():
+            await speaker.speaking.wait()
 
     async def interrupt_one(self) -> float:
         """Interrupt somebody at some moment; return the milliseconds that it took."""
-        await asyncio.sleep(self._chance.uniform(0, INTERVAL))
         caller = self._chance.choice(self._callers)
-        turn = self._turns[caller]
+        turn, speaking = self._turns[caller]
+        await speaking.wait()
+        await asyncio.sleep(self._chance.uniform(0, INTERVAL))
         if turn.done():
             raise BenchError("a turn ended that nobody interrupted") from turn.exception()
         began = time.perf_counter()
@@ -118,6 +134,14 @@ class Crowd:
 
     async def disperse(self) -> None:
         """Interrupt everybody, so that what follows finds a quiet machine."""
-        await asyncio.sleep(INTERVAL)
+        await self.all_speak()
         await asyncio.gather(*(caller.interrupt() for caller in self._callers))
-        await asyncio.wait(self._turns.values())
+        await asyncio.wait([speaker.turn for speaker in self._turns.values()])
+
+
+class Speaker(NamedTuple):
+    """A turn that is being spoken."""
+
+    turn: asyncio.Task[int]
+    speaking: asyncio.Event
+    """Set when its agent gives its first token."""
