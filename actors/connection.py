@@ -83,6 +83,10 @@ class Connection(EngineActor):
     @handles(StartTurn)
     def _start_turn(self, order: StartTurn) -> str:
         roster = self.roster
+        claim = order.claim
+        if claim is not None and claim.withdrawn:
+            discard_stream(order.agent_stream)
+            return ""
         if roster.closed:
             raise SystemClosedError(f"connection {roster.connection_id} has been shut down")
         if order.agent_stream is not None:
@@ -126,6 +130,8 @@ class Connection(EngineActor):
         record.on_end_taken = self.context.end_taken
         record.agent_attached = order.agent_stream is not None
         roster.turns[turn_id] = record
+        if claim is not None:
+            claim.turn_id = turn_id
         roster.count("turns_started")
         if busy:
             if roster.waiting is None:
@@ -166,7 +172,7 @@ class Connection(EngineActor):
     @handles(InterruptTurn)
     def _interrupt_turn(self, mail: InterruptTurn) -> bool | None:
         record = self.roster.turns.get(mail.turn_id)
-        if record is None or not self._interrupt(record, mail.reason):
+        if record is None or not self._interrupted(record, mail):
             return False
         reply = self.defer()
         self._when_settled([record], partial(self.answer, reply, True))
@@ -174,16 +180,18 @@ class Connection(EngineActor):
 
     @handles(InterruptTurns)
     def _interrupt_turns(self, mail: InterruptTurns) -> None:
-        self._interrupt_all(mail.reason, self.defer())
+        self._interrupt_all(mail, self.defer())
 
     @handles(Shutdown)
     def _shutdown(self, mail: Shutdown) -> None:
         self.roster.closed = True
-        self._interrupt_all(mail.reason, self.defer())
+        self._interrupt_all(mail, self.defer())
 
-    def _interrupt_all(self, reason: str, reply: Reply | None) -> None:
-        hit = [record for record in self._unfinished() if self._interrupt(record, reason)]
-        self._when_settled(self.roster.turns.values(), partial(self.answer, reply, len(hit)))
+    def _interrupt_all(self, request: InterruptTurns | Shutdown, reply: Reply | None) -> None:
+        records = list(self.roster.turns.values())
+        # Those that wait first, so that none of them gets its turn.
+        hit = [record for record in reversed(records) if self._interrupted(record, request)]
+        self._when_settled(records, partial(self.answer, reply, len(hit)))
 
     @handles(MarkPlayed)
     def _mark_played(self, mail: MarkPlayed) -> None:
@@ -223,9 +231,14 @@ class Connection(EngineActor):
         waiting = [record for record, _order in roster.waiting or ()]
         return waiting if roster.active is None else [*waiting, roster.active]
 
-    def _interrupt(self, record: TurnRecord, reason: str) -> bool:
+    def _interrupted(self, record: TurnRecord, request: InterruptTurn | InterruptTurns | Shutdown) -> bool:
+        """Interrupt a turn; whether this request ended it, maybe when a Connection had it that has died since."""
+        return self._interrupt(record, request.reason, request) or record.ended_by is request
+
+    def _interrupt(self, record: TurnRecord, reason: str, request: object = None) -> bool:
         if not record.interrupt(str(reason)):
             return False
+        record.ended_by = request
         turn = self.roster.turn_actors.get(record.turn_id)
         if turn is not None:
             turn.actor_inbox.post(Interrupt())
@@ -275,7 +288,7 @@ class Connection(EngineActor):
         """A Turn is gone: settle what it left open."""
         super().child_gone(word)
         turns = self.roster.turn_actors
-        turn = next((turn for turn in turns.values() if turn.actor_ref is word.child), None)
+        turn = next((turn for turn in turns.values() if turn.actor_urn == word.child.actor_urn), None)
         # One that died while it was being started was never entered, and is the active one.
         record = self.roster.active if turn is None else turn.record
         if record is None or self.stopped:

@@ -85,6 +85,7 @@ class TurnRecord:
         "end_taken",
         "ended",
         "ended_at",
+        "ended_by",
         "failure",
         "idle_since",
         "left_at",
@@ -143,6 +144,8 @@ class TurnRecord:
         self.ended_at: datetime | None = None
         self.started: float | None = None
         self.ended: float | None = None
+        self.ended_by: object = None
+        """The request that interrupted it, if that was one."""
         self.sealed = False
         """Whether the end is decided: nothing more goes into the outbox."""
         self.end_taken = False

@@ -34,6 +34,7 @@ from protocol.errors import (
 )
 from protocol.mail import (
     AttachAgent,
+    Claim,
     Cleanup,
     CleanupCompleted,
     Closed,
@@ -453,12 +454,15 @@ class MessageProcessor:
             turn_id: an id of your own.
             trace_id: goes with every log record of this turn.
 
+        A call that is cancelled has started nothing, or takes it back.
+
         Raises:
             TurnActiveError: a turn is active and `on_busy` is `reject`, or the queue is full.
             SystemClosedError: after `shutdown()`.
             BadArgumentError: an argument makes no sense.
 
         """
+        claim = Claim()
         order = StartTurn(
             session_id=session_id if session_id is not None else "" if conversation_id is None else conversation_id,
             user_input=user_input,
@@ -469,9 +473,21 @@ class MessageProcessor:
             turn_id=turn_id,
             trace_id=trace_id,
             context=contextvars.copy_context(),
+            claim=claim,
         )
-        turn_id = await self._ask(order)
-        return str(turn_id)
+        try:
+            return str(await self._ask(order))
+        except asyncio.CancelledError:
+            if self._system is not None:
+                self._system.context.call(self._withdraw, claim)
+            discard_stream(agent_stream)
+            raise
+
+    def _withdraw(self, claim: Claim) -> None:
+        """Whoever gave the order was cancelled before it heard of its turn: there is to be none."""
+        claim.withdrawn = True
+        if claim.turn_id is not None and self._system is not None:
+            self._system.context.tell_connection(self.connection_id, Cleanup(claim.turn_id, "cancelled"), claim)
 
     async def attach_agent_stream(self, turn_id: Any, agent_stream: Any) -> None:
         """Give a turn that was started without one its agent stream.

@@ -15,6 +15,7 @@ from protocol.turn import Failure
 __all__ = [
     "AgentDone",
     "AttachAgent",
+    "Claim",
     "Cleanup",
     "CleanupCompleted",
     "Closed",
@@ -45,6 +46,18 @@ __all__ = [
 # Requests to a Connection.
 
 
+class Claim:
+    """What came of an order, for the one who gave it and may be cancelled before it is told."""
+
+    __slots__ = ("turn_id", "withdrawn")
+
+    def __init__(self) -> None:
+        self.turn_id: str | None = None
+        """The turn that was started."""
+        self.withdrawn = False
+        """Whether none is to be started any more."""
+
+
 class StartTurn(NamedTuple):
     """Start a turn; the reply is its id. Raises `TurnActiveError`, `SystemClosedError`, `BadArgumentError`."""
 
@@ -58,6 +71,8 @@ class StartTurn(NamedTuple):
     trace_id: Any = ""
     context: Any = None
     """The `contextvars.Context` that the agent's stream runs in."""
+    claim: Claim | None = None
+    """Lets whoever asks take the order back."""
 
 
 class AttachAgent(NamedTuple):

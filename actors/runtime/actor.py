@@ -57,6 +57,13 @@ class LoopRef(pykka.ActorRef[A]):
 
     actor_inbox: Mailbox
 
+    def __eq__(self, other: object) -> bool:
+        """Two references to one actor are equal."""
+        return isinstance(other, LoopRef) and self.actor_inbox is other.actor_inbox
+
+    def __hash__(self) -> int:
+        return hash(self.actor_inbox)
+
     async def request(self, message: Any) -> Any:
         """Ask from an event loop: wait for room in the mailbox if there is none, then for the reply.
 

@@ -116,9 +116,12 @@ class EngineActor(LoopActor):
     @property
     def actor_ref(self) -> LoopRef[Self]:
         """The reference that the outside uses to reach this actor."""
-        if self._ref is None:
-            self._ref = LoopRef(self)
-        return self._ref
+        if self._ref is not None:
+            return self._ref
+        ref = LoopRef(self)
+        if not self.stopped:  # they hold each other: what has ended is not left to the garbage collector for that
+            self._ref = ref
+        return ref
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> LoopRef[Self]:
@@ -416,14 +419,13 @@ class EngineActor(LoopActor):
             _fail_reply(reply, self)
         for task in self.tasks:
             self.let_go(task)
-        told = self._told
-        if told is None:
-            return
-        word = ChildStopped(self.actor_ref) if error is None else ChildFailed(self.actor_ref, error)
-        if isinstance(told, EngineActor):
-            told.actor_inbox.post(word, self.actor_urn)
-        else:
-            told(word)
+        told, self._told = self._told, None
+        if told is not None:
+            word = ChildStopped(self.actor_ref) if error is None else ChildFailed(self.actor_ref, error)
+            if isinstance(told, EngineActor):
+                told.actor_inbox.post(word, self.actor_urn)
+            else:
+                told(word)
 
 
 def _fail_reply(

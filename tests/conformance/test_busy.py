@@ -221,3 +221,50 @@ async def test_many_calls_at_once_are_taken_in_their_order() -> None:
         assert [turn.turn_id for turn in processor.get_active_turns()] == turns
         for number, turn_id in enumerate(turns):
             assert chunks_of(await read(processor.stream_events(turn_id))) == [f"{number}. "]
+
+
+# Who changes their mind.
+
+
+@pytest.mark.parametrize("on_busy", ["reject", "queue"])
+@pytest.mark.parametrize("runs", range(1, 6))
+@virtual
+async def test_a_cancelled_start_has_started_nothing(runs: int, on_busy: Any) -> None:
+    """Cancelled at any step between the call and its return; the agent's stream is let go as well."""
+
+    async def opens() -> AsyncIterator[str]:
+        return say(["Never. "])
+
+    async with engine(on_busy=on_busy) as system:
+        processor = system.connect()
+        before = []
+        if on_busy == "queue":
+            before.append(await processor.start_turn(agent_stream=hang()))
+        start = asyncio.ensure_future(processor.start_turn(agent_stream=opens()))
+        for _ in range(runs):
+            await asyncio.sleep(0)
+        if start.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await start
+            await asyncio.sleep(0.001)
+        else:
+            await processor.cleanup(await start)
+        assert [turn.turn_id for turn in processor.get_active_turns()] == before
+        assert processor.get_stats()["turns_kept"] == len(before)
+        await processor.cleanup()
+        assert chunks_of(await talk(processor, ready(["Next. "]))) == ["Next. "]
+
+
+@virtual
+async def test_a_cancelled_start_leaves_others_alone_that_have_the_same_name() -> None:
+    async with engine() as system:
+        processor = system.connect()
+        turn_id = await processor.start_turn(agent_stream=ready(["Mine. "]), turn_id="mine")
+        for runs in range(4):
+            start = asyncio.ensure_future(processor.start_turn(agent_stream=ready(["Yours. "]), turn_id="mine"))
+            for _ in range(runs):
+                await asyncio.sleep(0)
+            start.cancel()
+            with pytest.raises((asyncio.CancelledError, BadArgumentError)):
+                await start
+        assert chunks_of(await read(processor.stream_events(turn_id))) == ["Mine. "]

@@ -102,6 +102,43 @@ async def test_10_000_turns_on_one_connection_leave_nothing(caplog: pytest.LogCa
 
 
 @virtual
+@pytest.mark.parametrize("end", ["read", "interrupted", "failed", "left"])
+async def test_nothing_of_a_turn_waits_for_the_garbage_collector(end: str) -> None:
+    """Reference counts take it away: a pass over all objects of thousands of turns can be heard."""
+
+    async def broken() -> AsyncIterator[str]:
+        yield "One. Two"
+        raise LookupError
+
+    async with engine() as system:
+        processor = system.connect()
+
+        async def turn() -> None:
+            agent = broken() if end == "failed" else say(["One. "] * 5, 0.1)
+            turn_id = await processor.start_turn(agent_stream=agent)
+            async with processor.stream_events(turn_id) as events:
+                async for event in events:
+                    if event["seq"] == 2 and end == "interrupted":
+                        await processor.interrupt_turn(turn_id)
+                    elif event["seq"] == 2 and end == "left":
+                        break
+            await processor.cleanup(turn_id)
+            await asyncio.sleep(0.001)
+
+        await turn()
+        gc.collect()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            await turn()
+            gc.collect()
+            ours = [type(thing).__name__ for thing in gc.garbage if type(thing).__module__.startswith("actors.")]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+        assert ours == []
+
+
+@virtual
 async def test_connections_that_come_and_go_leave_nothing() -> None:
     async with engine() as system:
 

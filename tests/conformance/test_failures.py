@@ -147,6 +147,7 @@ def test_ctrl_c_in_a_loop_that_does_not_know_it_is_for_the_program() -> None:
 
     async def agent() -> AsyncIterator[str]:
         yield "One. "
+        await asyncio.sleep(0.01)  # after the start has returned
         raise KeyboardInterrupt
 
     async def run() -> None:

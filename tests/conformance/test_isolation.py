@@ -278,6 +278,8 @@ async def test_an_interrupt_whose_connection_dies_while_it_waits_returns_and_has
         await asyncio.sleep(0.5)
         next(actor for actor in system.context.registry.values() if actor.kind == "connection").kill()
         await asyncio.wait_for(asyncio.gather(interrupt, everything), 0.6)
+        assert (interrupt.result(), everything.result()) == (True, 0)
+        assert not await processor.interrupt_turn(turn_id)
         assert end_of(await read(processor.stream_events(turn_id))) == ("interrupted", "interrupted")
         assert end_of(await talk(processor, ready(["Next. "]))) == ("completed", "completed")
 
