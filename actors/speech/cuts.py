@@ -61,12 +61,14 @@ def first_clause(text: str, least: int, max_chars: int | None, begin: int = 0) -
     Up to `begin` there is no such clause.
     """
     top = MAX_MUTE if max_chars is None else max_chars
-    for clause in _CLAUSE.finditer(text, begin):
+    said = first_speakable(text)
+    if said < 0:
+        return 0
+    for clause in _CLAUSE.finditer(text, max(begin, said)):
         at = clause.end()
         if at > top:
             break
-        head = text[:at]
-        if width(head) >= least and speakable(head):
+        if width(text[:at]) >= least:
             return at + 1 if clause[0] in _AWAITS_BLANK else at
     return 0
 

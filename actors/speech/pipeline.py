@@ -143,7 +143,8 @@ class SpeechPipeline:
             row = self._enter_row()
             out += row.feed(self._take())
             out += row.flush(final)
-            self.attention, self._room = row.attention, min(ASIDE, row.room)
+            self.attention, room = row.look()
+            self._room = min(ASIDE, room)
         return out if self._normalise is None else self._normalised(out)
 
     def take_removed(self) -> list[RemovedSpan]:
@@ -168,7 +169,8 @@ class SpeechPipeline:
         out += row.feed(self._take())
         standing = row.leave()
         if standing is None:
-            self.attention, self._room = row.attention, min(ASIDE, row.room)
+            self.attention, room = row.look()
+            self._room = min(ASIDE, room)
             return
         self._filtering = False
         self._waits = standing.pending

@@ -1,7 +1,7 @@
 """All stages in a row, and how text gets past those that have nothing to do with it.
 
-Text goes through the stages in the stretches in which it is given; `attention` says what the next one has to contain
-for anything to come of it, so that whoever has text without it may wait for more. A stretch skips the filters in one
+Text goes through the stages in the stretches in which it is given; `look` says what the next one has to contain for
+anything to come of it, so that whoever has text without it may wait for more. A stretch skips the filters in one
 step when all of them are idle and it holds nothing that concerns them.
 
 Every decision is made by offsets into the text, so neither that nor the way in which the text was cut into
@@ -86,16 +86,10 @@ class Row:
         "_sentences",
         "_stages",
         "_tags",
-        "attention",
         "faults",
-        "room",
     )
 
     def __init__(self, settings: SpeechSettings, stages: Sequence[Stage] = ()) -> None:
-        self.attention: re.Pattern[str] | None = None
-        """What the next text has to contain for a chunk to come of it; None: whatever it contains, feed it."""
-        self.room = 0
-        """How much text may wait all the same, before it could be too much for one chunk."""
         self.faults: list[StageFault] = []
         """Which stages raised."""
         row: list[Stage] = []
@@ -145,9 +139,7 @@ class Row:
         pieces: list[Piece] = [Text(text, start, end)]
         if self._stages and not (self._plain and self._passes(text)):
             pieces = self._filtered(text, pieces)
-        chunks = self._chunking.feed(self._sentences.feed(pieces)) if pieces else []
-        self._look()
-        return chunks
+        return self._chunking.feed(self._sentences.feed(pieces)) if pieces else []
 
     def flush(self, final: bool = True) -> list[SpeechChunk]:
         """Give what is left. Not final: what is certain although the agent pauses; all open marks stay open."""
@@ -162,8 +154,37 @@ class Row:
         markup = self._markup
         words, whole = markup is None or not markup.in_table, markup is not None and markup.at_line_end
         out.extend(self._chunking.flush(final, words=words, whole=whole))
-        self._look()
         return out
+
+    def look(self) -> tuple[re.Pattern[str] | None, int]:
+        """What the next text has to contain for a chunk to come of it, and how much text may wait all the same.
+
+        None: whatever it contains, feed it.
+        """
+        chunking, sentences, markup, reasoning = self._chunking, self._sentences, self._markup, self._reasoning
+        attention: re.Pattern[str] | None
+        room = chunking.room
+        usual = FIRST if chunking.seeks_clause or sentences.ends_with_clause_marks else ATTENTION
+        holds = markup is not None and (markup.bracket_room > 0 or markup.in_emphasis)  # and nothing new comes out
+        if not self._plain or ((sentences.urgent or chunking.at_clause) and not holds):
+            attention = None
+        elif markup is None or reasoning is None or (markup.idle and reasoning.idle):
+            attention = usual
+        elif markup.urgent or reasoning.urgent:
+            attention = None
+        elif markup.in_rule:
+            attention = _UNLIKE_RULE
+        elif markup.hidden or reasoning.hidden:
+            attention = _INSIDE
+        elif markup.bracket_room > 0:
+            attention = _BRACKETS
+            room = min(room, markup.bracket_room)
+        elif markup.held:
+            attention = _PARTNERS
+            room = min(room, OPEN_ROOM)
+        else:
+            attention = usual
+        return attention, room
 
     def take_removed(self) -> list[RemovedSpan]:
         """Hand over, and forget, the complete spans between chunks, in order."""
@@ -252,31 +273,6 @@ class Row:
             pieces = self._ask(3, pieces)
             self._tags = not clean
         return pieces
-
-    def _look(self) -> None:
-        """Find out what to look for in the next text: only what can make a chunk leave."""
-        chunking, sentences, markup, reasoning = self._chunking, self._sentences, self._markup, self._reasoning
-        self.room = chunking.room
-        usual = FIRST if chunking.seeks_clause or sentences.ends_with_clause_marks else ATTENTION
-        holds = markup is not None and (markup.bracket_room > 0 or markup.in_emphasis)  # and nothing new comes out
-        if not self._plain or ((sentences.urgent or chunking.at_clause) and not holds):
-            self.attention = None
-        elif markup is None or reasoning is None or (markup.idle and reasoning.idle):
-            self.attention = usual
-        elif markup.urgent or reasoning.urgent:
-            self.attention = None
-        elif markup.in_rule:
-            self.attention = _UNLIKE_RULE
-        elif markup.hidden or reasoning.hidden:
-            self.attention = _INSIDE
-        elif markup.bracket_room > 0:
-            self.attention = _BRACKETS
-            self.room = min(self.room, markup.bracket_room)
-        elif markup.held:
-            self.attention = _PARTNERS
-            self.room = min(self.room, OPEN_ROOM)
-        else:
-            self.attention = usual
 
     def _ask(self, index: int, pieces: list[Piece]) -> list[Piece]:
         stage = self._stages[index]
