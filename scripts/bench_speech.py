@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # what is measu
 
 import sentencex
 from benchmarks.rows import Row, Target, measured, print_markdown, print_table, write_json
-from benchmarks.texts import CHINESE, MARKDOWN
+from benchmarks.texts import CHINESE, MARKDOWN, USUAL_MARKDOWN
 from benchmarks.workload import BOUNDARY, PROSE
 from peers.throwaway import Guest, environment
 
@@ -82,6 +82,7 @@ def _unwrapped(text: str) -> str:
 LOADS = (
     Load("plain prose", _unwrapped(PROSE), 4, "en"),
     Load("full of Markdown", MARKDOWN, 10, "en"),
+    Load("usual Markdown", USUAL_MARKDOWN, 10, "en"),
     Load("Chinese", CHINESE, 10, "zh"),
 )
 

@@ -1,12 +1,13 @@
-"""What the speech benchmarks read, beside the prose of `workload`: an answer full of Markdown, and one in Chinese.
+"""What the speech benchmarks read, beside the prose of `workload`: two answers in Markdown, and one in Chinese.
 
-Both are of the kind that a language model writes: headings, lists, emphasis, links, code, a table and emoji in the
-one, full-width marks and no blanks in the other.
+All are of the kind that a language model writes. The first is full of marks, one in every twelve characters:
+headings, lists, emphasis, links, code, a table, emoji. The second has half as many, as well-structured answers
+usually have. The third has full-width marks and no blanks.
 """
 
 from __future__ import annotations
 
-__all__ = ["CHINESE", "MARKDOWN"]
+__all__ = ["CHINESE", "MARKDOWN", "USUAL_MARKDOWN"]
 
 MARKDOWN = """\
 ## How to set up the weather station 🌦️
@@ -50,6 +51,38 @@ lift it, turn it by hand, and call `reset()`. 🎉
 
 Would you like **more detail** on any of these steps? The full manual is at https://www.meadow.example/manual.pdf \
 and the forum at <https://forum.meadow.example>.
+"""
+
+USUAL_MARKDOWN = """\
+# Keeping a sourdough starter alive
+
+A starter is a mix of flour and water in which wild yeast lives. It needs **food**, **warmth** and a little \
+patience. Here is a routine that works in most kitchens.
+
+## Every day
+
+1. **Throw half of it away.** This sounds wasteful, but otherwise you would soon need a bathtub to keep it in.
+2. **Feed what is left.** Give it the same weight of flour and of water, and stir until no dry spots remain.
+3. **Wait until it has doubled.** In a warm room that takes *four to six hours*; in a cold one it may take all day.
+
+## When something looks wrong
+
+- A grey liquid on top is only alcohol. Pour it off or stir it in, and feed the starter sooner next time.
+- A smell of nail varnish means that it is hungry. Feed it twice a day until the smell is gone.
+- **Pink or orange streaks** are a bad sign. Throw everything away, wash the jar, and begin again.
+
+If you like to keep notes, a line for each feeding is enough:
+
+```text
+Monday 8:00   50 g flour, 50 g water, 21 degrees
+Monday 14:00  doubled
+```
+
+> Rye flour wakes a tired starter better than anything else.
+
+For a longer break, put the jar into the fridge and feed it **once a week**. Before you bake, take it out the \
+evening before and feed it `twice`. There is more about timing in \
+[this guide](https://bread.example/guide/timing). Would you like a recipe to go with it? 🍞
 """
 
 CHINESE = """\
