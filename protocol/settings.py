@@ -6,6 +6,7 @@ stands for None (`ANTIPHON_AGENT_STALL_SECONDS=none`), and lists are JSON.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
@@ -14,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from protocol.errors import BadSettingsError
 from protocol.speech import SpeechSettings
 
-__all__ = ["Flow", "OnBusy", "Settings", "describe_invalid"]
+__all__ = ["Flow", "OnBusy", "Settings", "describe_invalid", "describe_unreadable"]
 
 OnBusy = Literal["reject", "interrupt", "queue"]
 """What `start_turn()` does while a turn is active."""
@@ -87,10 +88,7 @@ class Settings(BaseSettings):
         except ValidationError as failure:
             raise BadSettingsError(describe_invalid(failure, "ANTIPHON_")) from None
         except SettingsError as failure:
-            raise BadSettingsError(
-                f"invalid settings: {failure}: a list is written as JSON, "
-                f"as in ANTIPHON_SPEECH__REASONING_TAGS='[\"think\"]'"
-            ) from None
+            raise BadSettingsError(describe_unreadable(failure, "ANTIPHON_")) from None
 
 
 def describe_invalid(failure: ValidationError, prefix: str) -> str:
@@ -100,3 +98,10 @@ def describe_invalid(failure: ValidationError, prefix: str) -> str:
         name = "__".join(map(str, error["loc"]))
         lines.append(f"{name} ({prefix}{name.upper()}): {error['msg']}")
     return "invalid settings: " + "; ".join(lines)
+
+
+def describe_unreadable(failure: SettingsError, prefix: str) -> str:
+    """Name the setting that should have been JSON, with the variables that it may have come from, in one line."""
+    name = str(failure).partition('field "')[2].partition('"')[0]
+    variables = sorted(variable for variable in os.environ if variable.upper().startswith(prefix + name.upper()))
+    return f"""invalid settings: {name} ({", ".join(variables)}): no JSON; a list is written as '["one", "two"]'"""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import sys
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from actors.gateway.request import Agent, AgentRequest
@@ -30,7 +33,9 @@ def find_agent(name: str, tokens_per_second: float) -> Agent:
         return echo_agent(tokens_per_second)
     module, colon, function = name.partition(":")
     if colon and function.isidentifier() and all(part.isidentifier() for part in module.split(".")):
-        return _own_agent(module, function)
+        return _own_agent(name, module, function)
+    if not os.path.exists(name):  # noqa: PTH110 - any name may be given, also one that no path can have
+        raise BadArgumentError(f"--agent {name}: there is no such file; echo, a file of text, or module:function")
     return reading_agent(name, tokens_per_second)
 
 
@@ -67,14 +72,46 @@ async def _paced(tokens: Iterable[str], per_second: float) -> AsyncIterator[str]
             await asyncio.sleep(due - loop.time())
 
 
-def _own_agent(module: str, function: str) -> Callable[[AgentRequest], Any]:
-    if os.getcwd() not in sys.path:  # noqa: PTH109 - entries of the path are strings
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+def _own_agent(name: str, module: str, function: str) -> Callable[[AgentRequest], Any]:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
     try:
-        found = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as missing:
-        raise BadArgumentError(f"--agent {module}:{function}: {missing}") from None
-    if not callable(found):
-        raise BadArgumentError(f"--agent {module}:{function} cannot be called")
-    agent: Callable[[AgentRequest], Any] = found
+        imported = import_module(module)
+    except Exception as failure:
+        raise BadArgumentError(f"--agent {name}: {_why_not_imported(module, failure, here)}") from failure
+    try:
+        agent: Callable[[AgentRequest], Any] = getattr(imported, function)
+    except AttributeError as missing:
+        raise BadArgumentError(f"--agent {name}: {missing}") from None
+    if not callable(agent):
+        raise BadArgumentError(f"--agent {name} cannot be called")
+    if not _takes_one_argument(agent):
+        raise BadArgumentError(
+            f"--agent {name} is called with one argument, the AgentRequest, and takes another number"
+        )
     return agent
+
+
+def _why_not_imported(module: str, failure: Exception, here: str) -> str:
+    """Say what is wrong with a module, and where, in one line."""
+    if isinstance(failure, ModuleNotFoundError) and failure.name in {module, module.partition(".")[0]}:
+        return f"there is no module {failure.name}, neither installed nor in {here}"
+    if isinstance(failure, SyntaxError):
+        what, file, line = failure.msg, failure.filename, failure.lineno
+    else:
+        last = traceback.extract_tb(failure.__traceback__)[-1]
+        what, file, line = str(failure), last.filename, last.lineno
+    return f"the module raised {type(failure).__name__}: {what} ({file}, line {line})"
+
+
+def _takes_one_argument(function: Callable[..., Any]) -> bool:
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # something of C that does not say
+        return True
+    try:
+        signature.bind(None)
+    except TypeError:
+        return False
+    return True

@@ -8,6 +8,7 @@ every client gets its `stream_end` and a close; then the process ends with 0. A 
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import signal
@@ -105,7 +106,8 @@ def bind(host: str, port: int, send_buffer: int) -> list[socket.socket]:
     except OSError as failure:
         for listening in sockets:
             listening.close()
-        raise BadArgumentError(f"cannot listen on {host} port {port}: {failure.strerror}") from None
+        advice = " (--port N takes another, 0 a free one)" if failure.errno == errno.EADDRINUSE else ""
+        raise BadArgumentError(f"cannot listen on {host} port {port}: {failure.strerror}{advice}") from None
     return sockets
 
 
@@ -133,12 +135,15 @@ def _authenticator(settings: GatewaySettings) -> Authenticator | None:
     if settings.tokens is not None and settings.tokens_file is not None:
         raise BadArgumentError("ANTIPHON_GATEWAY_TOKENS and ANTIPHON_GATEWAY_TOKENS_FILE are both set: take one")
     if settings.tokens is not None:
-        return TokenTable.read(settings.tokens.get_secret_value())
+        return TokenTable.read(settings.tokens.get_secret_value(), "ANTIPHON_GATEWAY_TOKENS")
     if settings.tokens_file is not None:
+        source = f"ANTIPHON_GATEWAY_TOKENS_FILE ({settings.tokens_file})"
         try:
-            return TokenTable.read(settings.tokens_file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as failure:
-            raise BadArgumentError(f"the file of tokens cannot be read: {failure}") from None
+            return TokenTable.read(settings.tokens_file.read_text(encoding="utf-8"), source)
+        except OSError as failure:
+            raise BadArgumentError(f"{source}: {failure.strerror}") from None
+        except UnicodeDecodeError:
+            raise BadArgumentError(f"{source}: not UTF-8 text") from None
     return None
 
 
@@ -184,6 +189,8 @@ class Server(uvicorn.Server):
             self._draining = asyncio.ensure_future(self._drain())
         else:
             self.should_exit = self.force_exit = True
+            # What it breaks off, its lifespan too, it would log as errors with their tracebacks.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
     async def _drain(self) -> None:
         logging.getLogger("antiphon.gateway").info("draining")

@@ -13,7 +13,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from protocol.errors import BadSettingsError
-from protocol.settings import OnBusy, describe_invalid
+from protocol.settings import OnBusy, describe_invalid, describe_unreadable
 
 __all__ = ["GatewaySettings"]
 
@@ -93,7 +93,4 @@ class GatewaySettings(BaseSettings):
         except ValidationError as failure:
             raise BadSettingsError(describe_invalid(failure, _PREFIX)) from None
         except SettingsError as failure:
-            raise BadSettingsError(
-                f"invalid settings: {failure}: a list is written as JSON, "
-                f"as in {_PREFIX}ALLOWED_ORIGINS='[\"https://voice.example\"]'"
-            ) from None
+            raise BadSettingsError(describe_unreadable(failure, _PREFIX)) from None

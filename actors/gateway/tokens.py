@@ -50,8 +50,12 @@ class TokenTable:
         return found
 
     @classmethod
-    def read(cls, text: str) -> TokenTable:
+    def read(cls, text: str, source: str) -> TokenTable:
         """Read `user:token` lines; commas separate as line ends do, `#` begins a line that is left out.
+
+        Args:
+            text: all of them.
+            source: where it comes from, for errors.
 
         Raises:
             BadArgumentError: a line is none, or a token is too short to be one.
@@ -65,11 +69,11 @@ class TokenTable:
             user, colon, token = (part.strip() for part in entry.partition(":"))
             if not (user and colon and len(token) >= 16):
                 raise BadArgumentError(
-                    f"tokens, entry {number}: expected user:token, the token of 16 characters or more"
+                    f"{source}, entry {number}: expected user:token, the token of 16 characters or more"
                 )
             users[token] = user
         if not users:
-            raise BadArgumentError("tokens: there are none")
+            raise BadArgumentError(f"{source}: there are none")
         return cls(users)
 
 

@@ -118,6 +118,19 @@ def test_bad_input_gets_one_line_and_exit_code_2(antiphon, arguments: list[str],
     assert message in done.stderr
 
 
+def test_a_misspelt_setting_is_named_with_the_one_that_is_meant(antiphon) -> None:
+    meant = {"ANTIPHON_QUEUE_MAXSIZE": "9", "ANTIPHON_GATEWAY_TOKENS": "", "ANTIPHON_SPEECH__URLS": "skip"}
+    others = {"ANTIPHON_HOME": "/", "ANTIPHON_VERSION": "1", "QUEUE_MAXSISE": "9"}
+    assert antiphon("speak", "-", env={**meant, **others}).stderr == ""
+
+    done = antiphon("speak", "-", env={"ANTIPHON_QUEUE_MAXSISE": "9", "ANTIPHON_GATEWAY_DRAIN_SECOND": "1"})
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        "antiphon: ANTIPHON_GATEWAY_DRAIN_SECOND is no setting: ANTIPHON_GATEWAY_DRAIN_SECONDS is meant, perhaps",
+        "antiphon: ANTIPHON_QUEUE_MAXSISE is no setting: ANTIPHON_QUEUE_MAXSIZE is meant, perhaps",
+    ]
+
+
 def test_a_file_that_is_not_utf_8(antiphon, tmp_path: Path) -> None:
     path = tmp_path / "latin.txt"
     path.write_bytes("Ein schöner Tag.".encode("latin-1"))

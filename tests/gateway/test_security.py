@@ -193,7 +193,9 @@ async def test_a_handshake_that_takes_for_ever_is_cut(serve: Any) -> None:
 
 
 def test_fixed_tokens_are_read_and_found() -> None:
-    table = TokenTable.read("# users\nanna: 0123456789abcdef\n\nberta:fedcba9876543210,carla:aaaaaaaaaaaaaaaa:b\n")
+    table = TokenTable.read(
+        "# users\nanna: 0123456789abcdef\n\nberta:fedcba9876543210,carla:aaaaaaaaaaaaaaaa:b\n", "here"
+    )
     assert table("0123456789abcdef") == "anna"
     assert table("fedcba9876543210") == "berta"
     assert table("aaaaaaaaaaaaaaaa:b") == "carla"
@@ -203,7 +205,7 @@ def test_fixed_tokens_are_read_and_found() -> None:
 @pytest.mark.parametrize("text", ["", "# nobody", "anna", "anna:", ":0123456789abcdef", "anna:short"])
 def test_tokens_that_protect_nothing_are_refused(text: str) -> None:
     with pytest.raises(BadArgumentError) as caught:
-        TokenTable.read(text)
+        TokenTable.read(text, "here")
     assert "0123" not in str(caught.value)
 
 

@@ -104,7 +104,9 @@ async def test_a_second_signal_ends_it_at_once(antiphon: Any) -> None:
     await client.until("stream_start")
     served.process.send_signal(signal.SIGTERM)
     served.process.send_signal(signal.SIGINT)
-    assert (await asyncio.wait_for(served.end(), 10))[0] == 0
+    code, log = await asyncio.wait_for(served.end(), 10)
+    assert code == 0
+    assert "Traceback" not in log
 
 
 async def test_a_server_that_is_killed_leaves_its_clients_with_a_clear_error(antiphon: Any) -> None:
@@ -157,18 +159,44 @@ async def test_tokens_come_from_a_file(antiphon: Any, tmp_path: Path) -> None:
     [
         (("--host", "0.0.0.0"), {}, "there are no tokens"),
         (("--host", "no-such-host.invalid"), {}, "cannot listen on no-such-host.invalid"),
-        (("--agent", "missing.md"), {}, "missing.md"),
-        (("--agent", "missing:agent"), {}, "missing:agent"),
+        (
+            ("--agent", "missing.md"),
+            {},
+            "missing.md: there is no such file; echo, a file of text, or module:function",
+        ),
+        (("--agent", "missing"), {}, "missing: there is no such file; echo, a file of text, or module:function"),
+        (("--agent", "missing:agent"), {}, "missing:agent: there is no module missing, neither installed nor in "),
+        (("--agent", "missing.part:agent"), {}, "there is no module missing, neither installed nor in "),
+        (("--agent", "json:missing"), {}, "json:missing: module 'json' has no attribute 'missing'"),
         (("--agent", "os:sep"), {}, "cannot be called"),
+        (("--agent", "os:getcwd"), {}, "is called with one argument, the AgentRequest, and takes another number"),
+        (("--agent", "raises:agent"), {}, "raises:agent: the module raised ZeroDivisionError: division by zero"),
+        (("--agent", "raises:agent"), {}, "raises.py, line 2)"),
+        (("--agent", "misspelt:agent"), {}, "misspelt:agent: the module raised SyntaxError: "),
+        (("--agent", "misspelt:agent"), {}, "misspelt.py, line 1)"),
+        (
+            ("--agent", "needs:agent"),
+            {},
+            "needs:agent: the module raised ModuleNotFoundError: No module named 'wants'",
+        ),
         ((), {"max_connections": "many"}, "ANTIPHON_GATEWAY_MAX_CONNECTIONS"),
-        ((), {"tokens": "anna:short"}, "expected user:token"),
-        ((), {"tokens_file": "missing"}, "the file of tokens cannot be read"),
+        ((), {"allowed_hosts": "voice.example"}, "allowed_hosts (ANTIPHON_GATEWAY_ALLOWED_HOSTS): no JSON"),
+        ((), {"tokens": "anna:short"}, "ANTIPHON_GATEWAY_TOKENS, entry 1: expected user:token"),
+        ((), {"tokens": ""}, "ANTIPHON_GATEWAY_TOKENS: there are none"),
+        ((), {"tokens_file": "short"}, "ANTIPHON_GATEWAY_TOKENS_FILE (short), entry 2: expected user:token"),
+        ((), {"tokens_file": "missing"}, "ANTIPHON_GATEWAY_TOKENS_FILE (missing): No such file or directory"),
+        ((), {"tokens_file": "image"}, "ANTIPHON_GATEWAY_TOKENS_FILE (image): not UTF-8 text"),
         (("--port", "99999"), {}, "65535"),
     ],
 )
 async def test_what_makes_no_sense_is_one_line_and_exit_code_2(
     tmp_path: Path, options: tuple[str, ...], environment: dict[str, str], says: str
 ) -> None:
+    (tmp_path / "raises.py").write_text("number = 0\nshare = 1 / number\n")
+    (tmp_path / "misspelt.py").write_text("def agent(:\n")
+    (tmp_path / "needs.py").write_text("import wants\n")
+    (tmp_path / "short").write_text("# anna's\nanna:short\n")
+    (tmp_path / "image").write_bytes(b"\x89PNG")
     process = await _start(tmp_path, *options, **environment)
     out, log = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, out) == (2, b""), log
@@ -181,7 +209,8 @@ async def test_a_port_that_is_taken_is_one_line_too(antiphon: Any, tmp_path: Pat
     process = await _start(tmp_path, "--port", str(served.port))
     _out, log = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 2
-    assert f"cannot listen on 127.0.0.1 port {served.port}" in log.decode()
+    assert f"cannot listen on 127.0.0.1 port {served.port}: Address already in use" in log.decode()
+    assert log.decode().endswith(" (--port N takes another, 0 a free one)\n")
 
 
 async def test_a_thousand_sockets_are_served(serve: Any) -> None:
