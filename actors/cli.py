@@ -6,12 +6,17 @@ is given wrongly ends in one line on standard error and exit code 2.
 
 from __future__ import annotations
 
+import os
 import sys
 from signal import SIG_IGN, SIGINT, signal
 from typing import NoReturn
 
+from actors.gateway.settings import GatewaySettings
 from actors.speak.exit_codes import ExitCode, ended_by
+from actors.speak.lines import complain
+from actors.speak.misspelt import misspelt_settings
 from protocol.errors import MissingExtraError
+from protocol.settings import Settings
 
 __all__ = ["main"]
 
@@ -34,12 +39,14 @@ def _run(arguments: list[str]) -> int:
         from actors.gateway.command import add_commands  # noqa: PLC0415 - needs the extra
         from actors.speak.command import app, run_command  # noqa: PLC0415 - needs the extra
 
+        for variable, meant in misspelt_settings(os.environ, Settings, GatewaySettings):
+            complain(f"{variable} is no setting: {meant} is meant, perhaps")
         add_commands(app)
         return run_command(arguments)
     except ModuleNotFoundError as missing:
         if missing.name not in _EXTRA:
             raise
-        print(f"antiphon: {MissingExtraError('cli', missing.name)}", file=sys.stderr)
+        complain(str(MissingExtraError("cli", missing.name)))
         return ExitCode.BAD_INPUT
 
 

@@ -21,7 +21,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # what is measured is this checkout
+from checkout import ROOT
+
+sys.path.insert(0, str(ROOT))  # what is measured is this checkout
 
 from bench_speech import measure_speech
 from benchmarks.cpu import live_load, measure_cpu, ready_load

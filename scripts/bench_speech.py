@@ -27,7 +27,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # what is measured is this checkout
+from checkout import ROOT
+
+sys.path.insert(0, str(ROOT))  # what is measured is this checkout
 
 import sentencex
 from benchmarks.rows import Row, Target, measured, print_markdown, print_table, write_json

@@ -17,9 +17,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-import regex
+from checkout import ROOT
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(ROOT))
+
+import regex
 
 from actors.speech import RemovedSpan, SpeechChunk, SpeechPipeline, SpeechSettings
 

@@ -18,7 +18,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from checkout import ROOT
+
+sys.path.insert(0, str(ROOT))
 
 from protocol import errors, settings
 from protocol.errors import AntiphonError
@@ -27,7 +29,7 @@ from protocol.speech import SpeechSettings
 
 __all__ = ["TABLES", "Table"]
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = ROOT / "docs"
 
 
 class Table(NamedTuple):

@@ -31,14 +31,16 @@ from statistics import quantiles
 from time import perf_counter
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # what is measured is this checkout
+from checkout import ROOT
+
+sys.path.insert(0, str(ROOT))  # what is measured is this checkout
 
 import uvloop
 from benchmarks.rows import Row, Target, measured, print_markdown, print_table, write_json
 from load_test.servers import WORDS
 from websockets.asyncio.client import ClientConnection, connect
 
-HERE = Path(__file__).resolve().parent
+SCRIPTS = ROOT / "scripts"
 CHUNKS_A_SECOND = 2
 INTERVAL = 1 / (CHUNKS_A_SECOND * (len(WORDS) + 2))
 DUE = re.compile(r"\d{6,}")
@@ -112,7 +114,7 @@ def _allow_files(sockets: int) -> None:
 def _server(subject: str, seconds: float, core: int) -> Iterator[tuple[int, int]]:
     tokens = int(seconds / INTERVAL)
     command = [sys.executable, "-m", "load_test.servers", subject, f"{INTERVAL}", f"{tokens}"]
-    with subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=SCRIPTS, stdout=subprocess.PIPE, text=True) as process:
         os.sched_setaffinity(process.pid, {core})
         assert process.stdout is not None
         try:

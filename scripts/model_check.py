@@ -16,9 +16,10 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from checkout import ROOT
+
+sys.path.insert(0, str(ROOT))
 
 from exploration.bounds import TOOL, Bounds
 from exploration.explore import Exploration, Schedule, ViolationError, explore

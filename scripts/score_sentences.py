@@ -26,7 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from checkout import ROOT
+
+sys.path.insert(0, str(ROOT))
 
 import sentencex
 from peers.throwaway import Guest, environment

@@ -22,6 +22,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from checkout import ROOT
+
+sys.path.insert(0, str(ROOT))
+
 from rich.console import Console
 from simulator.html_report import html_report
 from simulator.load import Load, run_load, show_load

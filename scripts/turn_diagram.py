@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from checkout import ROOT
+
+sys.path.insert(0, str(ROOT))
 
 from protocol.turn import TRANSITIONS, Effect, Input, Phase, Step
 
 __all__ = ["BEGIN", "DOCUMENT", "END", "drawing"]
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "turn.md"
+DOCUMENT = ROOT / "docs" / "turn.md"
 BEGIN = "<!-- drawn from the table by scripts/turn_diagram.py -->\n"
 END = "<!-- end of the drawing -->\n"
 

@@ -17,7 +17,6 @@ from typer.exceptions import TyperException
 from actors.speak.display import STANDARD_ERROR, Display, JsonDisplay, PlainDisplay
 from actors.speak.exit_codes import ExitCode, ended_by
 from actors.speak.lines import LineWriter, complain
-from actors.speak.misspelt import misspelt_settings
 from actors.speak.session import SpeakSession, settings_for_a_person
 from actors.speak.source import STANDARD_INPUT, InputError, TextSource
 from actors.speak.voice import BadVoiceError, Voice
@@ -90,13 +89,11 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
-    _show_version: Annotated[
+    show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Options of every command."""
-    for variable, meant in misspelt_settings(os.environ):
-        complain(f"{variable} is no setting: {meant} is meant, perhaps")
 
 
 @app.command(

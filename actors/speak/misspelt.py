@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
-from actors.gateway.settings import GatewaySettings
-from protocol.settings import Settings
+from pydantic_settings import BaseSettings
 
 __all__ = ["misspelt_settings"]
 
 _PREFIX = "ANTIPHON_"
-_NAMES = {name.upper() for name in Settings.model_fields} | {
-    f"GATEWAY_{name.upper()}" for name in GatewaySettings.model_fields
-}
 _LIKENESS = 0.85
 """Less than that is a name of somebody else's."""
 
 
-def misspelt_settings(variables: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield each variable that no setting has, with the one that it is very like."""
+def misspelt_settings(variables: Iterable[str], *settings: type[BaseSettings]) -> Iterator[tuple[str, str]]:
+    """Yield each variable that none of these settings has, with the one of theirs that it is very like."""
+    names = [f"{each.model_config['env_prefix']}{name}".upper() for each in settings for name in each.model_fields]
+    known = {name.removeprefix(_PREFIX) for name in names}  # in front of which all are alike
     for variable in sorted(variables):
         name = variable.upper().removeprefix(_PREFIX)
-        if name == variable.upper() or name in _NAMES or name.startswith("SPEECH__"):  # those are all looked at
+        if name == variable.upper() or name in known or "__" in name:  # what is nested is looked at, all of it
             continue
-        for meant in get_close_matches(name, _NAMES, n=1, cutoff=_LIKENESS):
+        for meant in get_close_matches(name, known, n=1, cutoff=_LIKENESS):
             yield variable, _PREFIX + meant

@@ -15,10 +15,11 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from itertools import count, cycle
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # what is measured is this checkout
+from checkout import ROOT
+
+sys.path.insert(0, str(ROOT))  # what is measured is this checkout
 
 import uvicorn
 from benchmarks.workload import TOKEN, AttentiveSplitter, TrivialSplitter

@@ -15,6 +15,9 @@ from terminal import Open
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
+PROGRAMS = sorted(path.name for path in SCRIPTS.glob("*.py") if path.name != "checkout.py")
+
+
 def script(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{text}\n")
@@ -31,6 +34,35 @@ def make_environment(folder: Path, **variables: str) -> subprocess.CompletedProc
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_script_runs_from_anywhere_and_is_executable(program: str, tmp_path: Path) -> None:
+    path = SCRIPTS / program
+    command = [sys.executable, str(path), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: {program}")
+    assert path.read_text(encoding="utf-8").startswith("#!/usr/bin/env python3\n")
+    assert os.access(path, os.X_OK)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_python_without_the_packages_is_named_with_the_one_to_take(program: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-S", str(SCRIPTS / program), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    says, make, run = done.stderr.splitlines()
+    assert says.startswith(f"{program}: {sys.executable} has not all that the scripts need.")
+    assert make.split()[:2] == [str(SCRIPTS / "environment"), "cli,gateway"]
+    assert run.split() == [str(SCRIPTS.parent / ".venv/bin/python"), str(SCRIPTS / program)]
+
+
+@pytest.mark.parametrize("arguments", [[], [""]])
+def test_an_environment_of_nothing_is_no_environment(arguments: list[str]) -> None:
+    done = subprocess.run([SCRIPTS / "environment", *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "antiphon: which extras? For example: scripts/environment cli,gateway,test\n"
 
 
 @pytest.mark.parametrize("python", ["/no/such/python", "/bin/ls"])
