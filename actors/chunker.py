@@ -7,6 +7,7 @@ held here is bounded by what one slice of text can become, whatever the size of 
 from __future__ import annotations
 
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from actors.runtime import NO_MAIL, EngineActor, Room, handles
@@ -27,6 +28,12 @@ SLICE = 4_096
 """How many characters are fed to the pipeline at once, at the most (of text that waits in the mailbox)."""
 RUN = 4 * SLICE
 """How many characters one run may feed before the loop goes on."""
+
+
+@lru_cache(maxsize=64)
+def _search(pattern: re.Pattern[str]) -> Callable[[str], re.Match[str] | None]:
+    """Return one and the same bound method for all turns that attend to the same."""
+    return pattern.search
 
 
 class Chunker(EngineActor):
@@ -126,4 +133,4 @@ class Chunker(EngineActor):
             pattern = self._pipeline.attention
             if pattern is not self._pattern:
                 self._pattern = pattern
-                self.record.attention = pattern.search if pattern is not None else None
+                self.record.attention = _search(pattern) if pattern is not None else None

@@ -127,7 +127,7 @@ class Connection(EngineActor):
             max_unplayed=self.context.settings.max_unplayed_chunks if flow == "played" else None,
             clock=self.context.clock,
         )
-        record.on_end_taken = self.context.end_taken
+        record.on_end_taken = self.context.on_end_taken
         record.agent_attached = order.agent_stream is not None
         roster.turns[turn_id] = record
         if claim is not None:

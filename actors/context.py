@@ -73,6 +73,7 @@ class EngineContext(ActorSystem):
         self.totals = Totals()
         self.supervisor: EngineActor | None = None
         self.on_task_left = self._take_over
+        self.on_end_taken: Callable[[TurnRecord], None] = self._end_taken  # one bound method for all records
 
     def log(self, about: TurnRecord | Roster | None, name: str = "antiphon.turn") -> EngineLog:
         """Return a logger for what concerns one turn, or a connection as a whole."""
@@ -99,7 +100,7 @@ class EngineContext(ActorSystem):
         if roster is not None and roster.connection is not None:
             roster.connection.actor_inbox.post(mail, sender)
 
-    def end_taken(self, record: TurnRecord) -> None:
+    def _end_taken(self, record: TurnRecord) -> None:
         """Called by a reader that was handed the end, in its thread: the Connection of the moment is told."""
         self.call(self.tell_connection, record.connection_id, EndTaken(record.turn_id), record.turn_id)
 

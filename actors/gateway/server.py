@@ -114,10 +114,12 @@ def bind(host: str, port: int, send_buffer: int) -> list[socket.socket]:
 def collect_garbage_rarely() -> None:
     """Have Python's garbage collector look less often at all that lives; for a process that only serves.
 
-    With thousands of conversations each full look takes a tenth of a second and more, in which nobody hears anything.
-    What a turn leaves for it are some 25 small objects, mostly found while they are young; so they may gather for
-    longer: by the million before a full look, where Python's own limits begin at seventy thousand.
+    With thousands of conversations each full look takes a tenth of a second and more, in which nobody hears
+    anything. A turn leaves it nothing to find; so what an agent leaves may gather for longer, by the million before
+    a full look, where Python's own limits begin at seventy thousand. What is loaded by now stays, and is left out.
     """
+    gc.collect()
+    gc.freeze()
     gc.set_threshold(50_000, 10, 20)
 
 
