@@ -48,6 +48,7 @@ class Chunking:
 
     __slots__ = (
         "_chars",
+        "_ended",
         "_exact",
         "_first",
         "_first_min",
@@ -87,6 +88,7 @@ class Chunking:
         self._next_mood: str | None = None  # a tag was seen; it waits for the text that it belongs to
         self._joins: list[tuple[int, Strength]] = []  # before which piece something ended, and what
         self._over = False  # the pending text is a whole sentence, too short to go alone
+        self._ended = 0  # how much of it is whole sentences that are too short
         self._gaps: list[RemovedSpan] = []
         self._gap: RemovedSpan | None = None  # the last span between chunks: it may still grow
 
@@ -140,7 +142,7 @@ class Chunking:
             self._mood = None
             self._over = False
         elif words and self._said_at >= 0:
-            at = self._outside_replacement(min(self._chars, pause_cut(self._raw() + " " * whole)))
+            at = self._outside_replacement(min(self._chars, max(self._ended, pause_cut(self._raw() + " " * whole))))
             if at:
                 self._split(at, out)
         return out
@@ -272,6 +274,7 @@ class Chunking:
             self._mood = None
         else:
             self._over = True
+            self._ended = self._chars
             if strength is not Strength.SENTENCE:
                 self._join(strength)
 
@@ -328,7 +331,7 @@ class Chunking:
 
     def _reset(self) -> None:
         self._pieces = []
-        self._chars = self._holes = self._sought = 0
+        self._chars = self._holes = self._sought = self._ended = 0
         self._said_at = -1
         if self._joins:
             self._joins = []
@@ -384,7 +387,7 @@ class Chunking:
                 if (block.rstrip(_CLOSERS) or block)[-1] not in _CLOSED:
                     text += comma if strength is Strength.ITEM else stop
                 text += blank
-        return text + "".join([piece.text for piece in self._pieces[begin:] if type(piece) is Text])
+        return text + "".join([piece.text for piece in self._pieces[begin:] if type(piece) is Text]).lstrip()
 
     def _dissolve(self) -> None:
         """Nothing in what is pending can be said: all of it is removed."""
@@ -433,7 +436,7 @@ class Chunking:
     def _split(self, at: int, out: list[SpeechChunk]) -> None:
         """Send off the first `at` characters, keep the rest pending."""
         pieces, joins, mood, over = self._pieces, self._joins, self._mood, self._over
-        said_at = self._said_at
+        said_at, left, ended = self._said_at, self._chars - at, self._ended
         index, halves = self._find(at)
         head, tail = pieces[:index], pieces[index:]
         if halves is not None:
@@ -460,6 +463,7 @@ class Chunking:
         if len(tail) in later and self._pieces:
             self._join(later[len(tail)])
         self._over = over and self._said_at >= 0
+        self._ended = max(0, ended - at - left + self._chars)  # blanks before what is left have gone, too
 
     def _put_back(self, piece: Text) -> None:
         """Keep what was not sent off; the first of it without the blanks before it."""

@@ -36,7 +36,10 @@ _MAY_BEGIN: Final = regex.compile(rf"(?:[0-9#*]\uFE0F?|[{_STAYS}])\Z")
 _PAIR: Final = regex.compile(r"\p{RI}\p{RI}")
 
 # Coarse ranges that hold every pictograph: a superset is enough to know which text needs a look.
-RANGES: Final = "\u00a9\u00ae\u2122\u200d\u203c\u2049\u20e3\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299\ufe0e\ufe0f\U0001f000-\U0001faff\U000e0020-\U000e007f"  # noqa: E501
+RANGES: Final = (
+    "\u00a9\u00ae\u2122\u200d\u203c\u2049\u20e3\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f"
+    "\u2b00-\u2bff\u3030\u303d\u3297\u3299\ufe0e\ufe0f\U0001f000-\U0001faff\U000e0020-\U000e007f"
+)
 _CARES: Final = re.compile(f"[{RANGES}]")
 
 

@@ -280,8 +280,13 @@ class Language:
             return True
         following = _WORD.match(tail, end)
         stop = following.end() if following else end + 1
-        if stop >= len(tail) and stop - end < MAX_GLUED and not final:
+        named = sign == "." and last[0].isupper()  # `Console.Write` is one name, and `to Paris.Then` is not
+        if stop >= len(tail) and stop - end < (MAX_WORD if named else MAX_GLUED) and not final:
             return None
+        if named:
+            opener = tail[end : min(stop, end + MAX_WORD)]
+            if not self._opens(opener, "") and opener.lower() not in self._words.titles:
+                return False
         stop = min(stop, end + MAX_GLUED)
         if stop - end < MAX_GLUED:
             if tail[stop : stop + 1] in ("(", "_", "[", "@") or tail[end:stop].lower() in _SUFFIXES:

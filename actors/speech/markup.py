@@ -169,6 +169,11 @@ class Markup:
         return self._in is _In.TABLE
 
     @property
+    def in_whole(self) -> bool:
+        """Within a table or a block that is not Markdown: an agent's pause is no place to stop."""
+        return self._in is _In.TABLE or self._in is _In.VERBATIM
+
+    @property
     def at_line_end(self) -> bool:
         """All that is held is a line end, and what may begin the next line."""
         return self._in is _In.TEXT and self._buffer[:1] == "\n" and not self._inline.held

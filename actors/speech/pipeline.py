@@ -74,12 +74,14 @@ class SpeechPipeline:
         stages: Sequence[Stage] = (),
         normalise: Callable[[str, str | None], str] | None = None,
     ) -> None:
-        """Args:
-        settings: All choices; None: the defaults.
-        stages: User-defined stages, asked in their order between the emotion and the sentence stage.
-        normalise: Called with each chunk's text and the language; what it returns is spoken.
+        """Make a pipeline for one turn.
 
-        """  # noqa: D205
+        Args:
+            settings: All choices; None: the defaults.
+            stages: User-defined stages, asked in their order between the emotion and the sentence stage.
+            normalise: Called with each chunk's text and the language; what it returns is spoken.
+
+        """
         self._settings = settings = settings or _DEFAULT
         self._normalise = normalise
         self.attention: re.Pattern[str] | None = None

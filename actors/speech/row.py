@@ -152,7 +152,7 @@ class Row:
         out = self._chunking.feed(pieces)
         out.extend(self._chunking.feed(self._sentences.flush(final)))
         markup = self._markup
-        words, whole = markup is None or not markup.in_table, markup is not None and markup.at_line_end
+        words, whole = markup is None or not markup.in_whole, markup is not None and markup.at_line_end
         out.extend(self._chunking.flush(final, words=words, whole=whole))
         return out
 

@@ -254,8 +254,8 @@ class Sentences:
             elif size:
                 middle = piece.start + size if length == piece.end - piece.start else piece.end
                 queue[index] = Text(piece.text[size:], middle, piece.end)
-                piece = Text(piece.text[:size], piece.start, middle)  # noqa: PLW2901
-                out.append(Stray(*piece) if stray else piece)
+                first = Text(piece.text[:size], piece.start, middle)
+                out.append(Stray(*first) if stray else first)
                 self._at = middle
                 break
             else:
