@@ -36,12 +36,14 @@ def main() -> NoReturn:
 
 def _run(arguments: list[str]) -> int:
     try:
+        from actors.fleet.command import add_fleet_commands  # noqa: PLC0415 - needs the extra
         from actors.gateway.command import add_commands  # noqa: PLC0415 - needs the extra
         from actors.speak.command import app, run_command  # noqa: PLC0415 - needs the extra
 
         for variable, meant in misspelt_settings(os.environ, Settings, GatewaySettings):
             complain(f"{variable} is no setting: {meant} is meant, perhaps")
         add_commands(app)
+        add_fleet_commands(app)
         return run_command(arguments)
     except ModuleNotFoundError as missing:
         if missing.name not in _EXTRA:

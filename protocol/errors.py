@@ -24,9 +24,17 @@ __all__ = [
     "ConnectionExistsError",
     "ConnectionGoneError",
     "FailureCode",
+    "FleetBrokenError",
+    "FleetConnectionNotFoundError",
+    "FleetNotRunningError",
+    "FleetRunningError",
+    "FleetStartError",
+    "FleetTimeoutError",
     "GatewayCode",
     "MailboxFullError",
     "MissingExtraError",
+    "NodeBusyError",
+    "NodeNotFoundError",
     "ReaderBusyError",
     "ReaderReplacedError",
     "ReplayGapError",
@@ -270,3 +278,51 @@ class ShadowedPackageError(AntiphonError, ImportError):
     """Another top-level package named `actors` or `protocol` was found in the place of ours."""
 
     code = "shadowed_package"
+
+
+class FleetRunningError(AntiphonError, RuntimeError):
+    """A fleet was to be started where one runs: the control port is in use."""
+
+    code = "fleet_running"
+
+
+class FleetNotRunningError(AntiphonError, RuntimeError):
+    """No fleet answers on the control port."""
+
+    code = "fleet_not_running"
+
+
+class FleetStartError(AntiphonError, RuntimeError):
+    """The fleet did not get to serve, and nothing of it is left; the message says what the first node said."""
+
+    code = "fleet_start"
+
+
+class FleetBrokenError(AntiphonError, RuntimeError):
+    """Thespian's admin or the supervisor died, and the fleet of this host ended with it."""
+
+    code = "fleet_broken"
+
+
+class FleetTimeoutError(AntiphonError, TimeoutError):
+    """The fleet is there, and did not answer in time."""
+
+    code = "fleet_timeout"
+
+
+class NodeNotFoundError(AntiphonError, LookupError):
+    """The fleet has no node of that name; the message says which it has."""
+
+    code = "node_not_found"
+
+
+class NodeBusyError(AntiphonError, RuntimeError):
+    """The node is not in a state in which that can be done: it starts, drains, or has ended."""
+
+    code = "node_busy"
+
+
+class FleetConnectionNotFoundError(AntiphonError, LookupError):
+    """No node of the fleet has a connection of that id."""
+
+    code = "fleet_connection_not_found"

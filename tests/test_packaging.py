@@ -151,7 +151,7 @@ def test_only_what_extras_are_for_needs_them(core: Path, tmp_path: Path) -> None
     assert [module for module in missing if not module.startswith(FOR_EXTRAS)] == []
 
 
-FOR_EXTRAS = ("actors.speak.", "actors.gateway.", "actors.testing.plugin")
+FOR_EXTRAS = ("actors.speak.", "actors.gateway.", "actors.fleet.", "actors.testing.plugin")
 IMPORT_EACH = """
 import importlib, sys
 for module in sys.argv[1:]:

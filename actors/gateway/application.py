@@ -36,6 +36,7 @@ from protocol.schema import as_text, asyncapi, json_schema
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from actors.gateway.neighbours import Neighbours
     from actors.gateway.request import Agent
     from actors.gateway.tokens import Authenticator
     from protocol.commands import Authorize
@@ -80,11 +81,13 @@ class Gateway:
         agent: Agent,
         authenticator: Authenticator | None,
         settings: GatewaySettings,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self.system = system
         self.agent = agent
         self.authenticator = authenticator
         self.settings = settings
+        self.neighbours = neighbours
         self.draining = False
         self.sessions: dict[str, Session] = {}
         self.outcomes: OrderedDict[str, Outcome] = OrderedDict()
@@ -177,6 +180,8 @@ class Gateway:
         session = Session(processor, user, command.token, command.flow, self.settings.turns_per_minute)
         self.sessions[session.connection_id] = session
         self.heads.enter(user)
+        if self.neighbours is not None:
+            self.neighbours.opened(session.connection_id)
         return session
 
     def attach(self, session: Session, socket: Socket) -> Link:
@@ -223,6 +228,8 @@ class Gateway:
             session.grace.cancel()
         self.sessions.pop(session.connection_id, None)
         self.heads.leave(session.user)
+        if self.neighbours is not None:
+            self.neighbours.ended(session.connection_id)
         self._chore(self._end(session, reason, code, word))
 
     async def _end(self, session: Session, reason: str, code: CloseCode | None, word: GatewayCode | None) -> None:

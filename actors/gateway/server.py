@@ -13,7 +13,7 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -28,10 +28,21 @@ from actors.system import ConversationSystem
 from protocol.errors import BadArgumentError
 
 if TYPE_CHECKING:
+    from actors.gateway.neighbours import Neighbours
     from actors.gateway.request import Agent
     from actors.gateway.tokens import Authenticator
 
-__all__ = ["LOG_FORMAT", "Server", "bind", "collect_garbage_rarely", "log_to_standard_error", "serve"]
+__all__ = [
+    "LOG_FORMAT",
+    "Server",
+    "bind",
+    "collect_garbage_rarely",
+    "gateway_on",
+    "listen",
+    "log_to_standard_error",
+    "name_of",
+    "serve",
+]
 
 LOG_FORMAT = (
     "%(asctime)s %(levelname)s %(name)s request=%(request_id)s trace=%(trace_id)s "
@@ -55,36 +66,65 @@ def serve(agent: Agent, host: str, port: int, settings: GatewaySettings | None =
 
     """
     settings = settings or GatewaySettings()
-    authenticator = _authenticator(settings)
     sockets = bind(host, port, settings.send_buffer_bytes)
     try:
-        addresses = [listening.getsockname()[0] for listening in sockets]
-        if authenticator is None and not all(map(is_loopback, addresses)):
-            raise BadArgumentError(
-                f"{host} can be reached from elsewhere, and there are no tokens: set ANTIPHON_GATEWAY_TOKENS or "
-                "ANTIPHON_GATEWAY_TOKENS_FILE, or listen on 127.0.0.1"
-            )
-        port = sockets[0].getsockname()[1]
-        name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        own = {
-            "allowed_hosts": (*settings.allowed_hosts, name),
-            "allowed_origins": (*settings.allowed_origins, f"http://{name}"),
-        }
-        settings = settings.model_copy(update=own)
-        app = Gateway(ConversationSystem(), agent, authenticator, settings)
+        app = gateway_on(sockets, host, agent, settings)
         server = Server(app, settings)
-        for listening in sockets:
-            listening.listen(_BACKLOG)
+        listen(sockets)
         collect_garbage_rarely()
-        print(f"Antiphon listens on http://{name}", flush=True)
+        print(f"Antiphon listens on http://{name_of(host, sockets)}", flush=True)
         server.run(sockets=sockets)
     finally:
         for listening in sockets:
             listening.close()
 
 
-def bind(host: str, port: int, send_buffer: int) -> list[socket.socket]:
+def gateway_on(
+    sockets: Sequence[socket.socket],
+    host: str,
+    agent: Agent,
+    settings: GatewaySettings,
+    neighbours: Neighbours | None = None,
+) -> Gateway:
+    """Return a gateway with a system of its own for sockets that were bound to a host.
+
+    Raises:
+        BadArgumentError: the addresses may not be served without tokens, or the tokens make no sense.
+
+    """
+    authenticator = _authenticator(settings)
+    if authenticator is None and not all(is_loopback(bound.getsockname()[0]) for bound in sockets):
+        raise BadArgumentError(
+            f"{host} can be reached from elsewhere, and there are no tokens: set ANTIPHON_GATEWAY_TOKENS or "
+            "ANTIPHON_GATEWAY_TOKENS_FILE, or listen on 127.0.0.1"
+        )
+    names = dict.fromkeys(name_of(host, [bound]) for bound in sockets)
+    own = {
+        "allowed_hosts": (*settings.allowed_hosts, *names),
+        "allowed_origins": (*settings.allowed_origins, *(f"http://{name}" for name in names)),
+    }
+    return Gateway(ConversationSystem(), agent, authenticator, settings.model_copy(update=own), neighbours)
+
+
+def name_of(host: str, sockets: Sequence[socket.socket]) -> str:
+    """Return `host:port` as it stands in an address."""
+    port = sockets[0].getsockname()[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def listen(sockets: Sequence[socket.socket]) -> None:
+    """Let clients come."""
+    for bound in sockets:
+        bound.listen(_BACKLOG)
+
+
+def bind(host: str, port: int, send_buffer: int, *, shared: bool = False) -> list[socket.socket]:
     """Bind to every address of a host; what clients do not read is held up to `send_buffer` bytes by the kernel.
+
+    Args:
+        host, port: port 0 takes a free one.
+        send_buffer: see above.
+        shared: with other processes of the same user that say so too; the kernel deals clients out among them.
 
     Raises:
         BadArgumentError: the host is not known, or the port cannot be had.
@@ -98,6 +138,8 @@ def bind(host: str, port: int, send_buffer: int) -> list[socket.socket]:
             sockets.append(listening)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+            if shared:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             chosen = sockets[0].getsockname()[1] if len(sockets) > 1 else port

@@ -1,0 +1,256 @@
+"""The commands `antiphon fleet …`: their options, and nothing that needs the extra `fleet`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from actors.speak.exit_codes import ExitCode
+from protocol.errors import AntiphonError, BadArgumentError, FleetStartError, FleetTimeoutError, MissingExtraError
+
+if TYPE_CHECKING:
+    from actors.fleet.control import Control
+    from actors.fleet.mail import FleetStatus
+
+__all__ = ["add_fleet_commands"]
+
+_EXTRA = {"thespian", "starlette", "uvicorn", "uvloop", "websockets"}
+"""What the extra `fleet` brings."""
+_READY = "_ANTIPHON_FLEET_READY"
+"""The environment variable with the descriptor that a leader in the background reports to."""
+_LISTENS = "Antiphon listens on"
+
+ControlPort = Annotated[
+    int | None,
+    typer.Option(min=1, max=65535, metavar="PORT", help="Of the control plane on this host; 8790 if left out."),
+]
+
+fleet = typer.Typer(help="Serve from several processes: start, look at, drain, and end them.", no_args_is_help=True)
+
+
+def add_fleet_commands(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.add_typer(fleet, name="fleet")
+
+
+def _needs_extra(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Say which extra is missing, rather than which module."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except ModuleNotFoundError as missing:
+            needed = (missing.name or "").partition(".")[0]
+            if needed not in _EXTRA:
+                raise
+            raise MissingExtraError("fleet", needed) from None
+
+    return run
+
+
+@fleet.command(short_help="Start a fleet on this host.")
+@_needs_extra
+def up(
+    nodes: Annotated[
+        int | None, typer.Option(min=1, max=256, metavar="N", help="Left out: one for each core.")
+    ] = None,
+    host: Annotated[str, typer.Option(metavar="HOST", help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="0 takes a free one.")] = 8000,
+    agent: Annotated[str, typer.Option(metavar="AGENT", help="As for antiphon serve.")] = "echo",
+    tokens_per_second: Annotated[float, typer.Option(min=0, metavar="N", help="As for antiphon serve.")] = 50,
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay, and end the fleet with Ctrl-C.")] = False,
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where a fleet in the background logs; nowhere if left out.")
+    ] = None,
+    control_port: ControlPort = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> int:
+    """Serve conversations from several processes that share one port; each is started again when it dies.
+
+    Returns when the port serves. Settings are those of antiphon serve, from the environment.
+    """
+    from actors.fleet.leader import Leader
+    from actors.gateway.server import log_to_standard_error
+
+    if not foreground and _READY not in os.environ:
+        return _up_in_background(log)
+    log_to_standard_error(verbose)
+    tell = _teller(os.environ.pop(_READY, None))
+    count = nodes or os.cpu_count() or 1
+    leader = Leader(
+        _settings(control_port),
+        host=host,
+        port=port,
+        agent=agent,
+        tokens_per_second=tokens_per_second,
+        nodes=count,
+        verbose=verbose,
+    )
+    try:
+        leader.run(lambda address: tell(f"{_LISTENS} {address} with {count} node{'s' if count > 1 else ''}"))
+    except AntiphonError as failure:
+        if foreground:
+            raise
+        tell(str(failure))
+        return ExitCode.BAD_INPUT
+    return ExitCode.SPOKEN
+
+
+def _teller(descriptor: str | None) -> Callable[[str], None]:
+    """Return what says a line: to whoever started this, once, or on standard output."""
+    if descriptor is None:
+        return partial(print, flush=True)
+    pipe = open(int(descriptor), "w", encoding="utf-8")  # noqa: SIM115, PTH123 - closed with its only line
+
+    def tell(line: str) -> None:
+        if not pipe.closed:
+            pipe.write(line)
+            pipe.close()
+
+    return tell
+
+
+def _up_in_background(log: Path | None) -> int:
+    """Start this very command again in a session of its own, and wait for its word."""
+    hear, tell = os.pipe()
+    os.set_inheritable(tell, True)
+    try:
+        output = open(log, "ab") if log is not None else subprocess.DEVNULL  # noqa: PTH123, SIM115 - closed below
+    except OSError as failure:
+        raise BadArgumentError(f"--log {log}: {failure.strerror}") from None
+    leader = subprocess.Popen(
+        [sys.executable, "-m", "actors.cli", *sys.argv[1:]],
+        env={**os.environ, _READY: str(tell)},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=[tell],
+        start_new_session=True,
+    )
+    os.close(tell)
+    with os.fdopen(hear, encoding="utf-8") as pipe:
+        word = pipe.read()
+    if word.startswith(_LISTENS):
+        print(word)
+        return ExitCode.SPOKEN
+    leader.wait()
+    raise FleetStartError(word or f"the fleet did not start (exit code {leader.returncode}); see --log")
+
+
+@fleet.command(short_help="Show how the fleet is.")
+@_needs_extra
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
+    control_port: ControlPort = None,
+) -> int:
+    """Show the nodes, what they do, and the sums."""
+    from actors.fleet.mail import AskStatus
+
+    with _control(control_port) as control:
+        told = control.ask(AskStatus())
+    if as_json:
+        print(json.dumps(asdict(told), indent=2))
+    else:
+        _show(told)
+    return ExitCode.SPOKEN
+
+
+def _show(told: FleetStatus) -> None:
+    print(f"{told.address}  {told.connections} connections  leader {told.leader}")
+    for node in told.nodes:
+        where = f"process {node.pid}  {node.address}" if node.pid is not None else "no process"
+        print(f"  {node.name}  {node.state}  {node.connections} connections  {node.restarts} restarts  {where}")
+        if node.last_failure is not None:
+            print(f"    {node.last_failure}")
+
+
+@fleet.command(short_help="Let a node finish what it does, and end it.")
+@_needs_extra
+def drain(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="As in antiphon fleet status.")],
+    control_port: ControlPort = None,
+) -> int:
+    """Have a node take nobody new, finish its turns, and end; `antiphon fleet restart NODE` brings it back."""
+    from actors.fleet.mail import Drain
+
+    with _control(control_port) as control:
+        control.ask(Drain(node), _patience())
+    print(f"{node} has ended")
+    return ExitCode.SPOKEN
+
+
+@fleet.command(short_help="Restart nodes, one after the other.")
+@_needs_extra
+def restart(
+    nodes: Annotated[list[str] | None, typer.Argument(metavar="[NODE]...", help="All if left out.")] = None,
+    control_port: ControlPort = None,
+) -> int:
+    """Drain a node, start it again, go on with the next: the port is served all the while."""
+    from actors.fleet.mail import AskStatus, RestartNodes
+
+    with _control(control_port) as control:
+        many = len(nodes) if nodes else len(control.ask(AskStatus()).nodes)
+        restarted = control.ask(RestartNodes(tuple(nodes or ())), many * (_patience() + 60))
+    print(f"{', '.join(restarted.nodes)} restarted")
+    return ExitCode.SPOKEN
+
+
+@fleet.command(short_help="Interrupt what a connection says.")
+@_needs_extra
+def interrupt(
+    connection: Annotated[str, typer.Argument(metavar="CONNECTION", help="Its id.")],
+    control_port: ControlPort = None,
+) -> int:
+    """Interrupt the turns of a connection, whichever node it is on."""
+    from actors.fleet.mail import Interrupt
+
+    with _control(control_port) as control:
+        done = control.ask(Interrupt(connection))
+    print(f"{done.turns} turn{'s' if done.turns != 1 else ''} interrupted on {done.node}")
+    return ExitCode.SPOKEN
+
+
+@fleet.command(short_help="End the fleet of this host.")
+@_needs_extra
+def down(control_port: ControlPort = None) -> int:
+    """Let turns finish, as with Ctrl-C in the foreground, and end every process; returns when they have."""
+    from actors.fleet.guard import end_process
+    from actors.fleet.mail import AskStatus
+
+    with _control(control_port) as control:
+        leader = control.ask(AskStatus()).leader
+    os.kill(leader, signal.SIGTERM)
+    if not end_process(leader, _patience()):
+        raise FleetTimeoutError("the fleet did not end in good form, and was killed")
+    print("the fleet has ended")
+    return ExitCode.SPOKEN
+
+
+def _settings(control_port: int | None) -> Any:
+    from actors.fleet.settings import FleetSettings
+
+    return FleetSettings(**({} if control_port is None else {"control_port": control_port}))
+
+
+def _control(control_port: int | None) -> Control:
+    from actors.fleet.control import Control
+
+    return Control(_settings(control_port))
+
+
+def _patience() -> float:
+    """How long a drain may take at the most."""
+    from actors.gateway.settings import GatewaySettings
+
+    return GatewaySettings().drain_seconds + 15.0

@@ -1,0 +1,102 @@
+"""`Control`: the outside of a fleet, for the commands and the leader. It asks the supervisor, and raises refusals."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import closing, suppress
+from datetime import timedelta
+from typing import Any, Self
+
+from thespian.actors import ActorSystem, ActorSystemException
+
+from actors.fleet.mail import Refused
+from actors.fleet.settings import FleetSettings
+from actors.fleet.supervisor import FleetSupervisor
+from actors.fleet.transport import FleetBase
+from protocol.errors import AntiphonError, FleetNotRunningError, FleetTimeoutError
+
+__all__ = ["ANSWER_SECONDS", "Control", "is_taken"]
+
+ANSWER_SECONDS = 10.0
+"""For questions that are answered at once."""
+
+_SUPERVISOR = "antiphon fleet supervisor"
+_LOGGING = {
+    "version": 1,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"level": "WARNING", "handlers": ["stderr"]},
+    "loggers": {"antiphon": {"level": "INFO"}},
+}
+"""Of Thespian's logging process, which writes what the supervisor and Thespian itself log."""
+_REFUSALS = {error.code: error for error in AntiphonError.__subclasses__()}
+
+
+class _Named:
+    """What Thespian wants of an ActorSystem while it makes a base for one."""
+
+    def __init__(self, capabilities: dict[str, Any]) -> None:
+        self.capabilities = capabilities
+
+
+class Control:
+    """A way to the supervisor of this host's fleet.
+
+    Args:
+        settings: where its control port is.
+        start: start Thespian there, rather than find what runs.
+
+    Raises:
+        FleetNotRunningError: nothing runs there.
+
+    """
+
+    def __init__(self, settings: FleetSettings, *, start: bool = False) -> None:
+        here = f"{settings.control_host} port {settings.control_port}"
+        if not start and not is_taken(settings):
+            raise FleetNotRunningError(f"no fleet answers on {here}")
+        os.environ["THESPIAN_BASE_IPADDR"] = settings.control_host
+        capabilities = {"Admin Port": settings.control_port}
+        try:
+            self._base = FleetBase(_Named(capabilities), _LOGGING)
+            self._system = ActorSystem(self._base, capabilities, transientUnique=True)
+            self._supervisor = self._system.createActor(FleetSupervisor, globalName=_SUPERVISOR)
+        except ActorSystemException as failure:
+            raise FleetNotRunningError(f"what listens on {here} does not answer as a fleet does: {failure}") from None
+
+    def ask(self, question: Any, seconds: float = ANSWER_SECONDS) -> Any:
+        """Ask the supervisor, and return the answer.
+
+        Raises:
+            AntiphonError: it was refused, with the error that says why; or there was no answer in time.
+
+        """
+        answer = self._system.ask(self._supervisor, question, timedelta(seconds=seconds))
+        if answer is None:
+            raise FleetTimeoutError(f"the fleet did not answer within {seconds:g} s")
+        if isinstance(answer, Refused):
+            raise _REFUSALS[answer.code](answer.message)
+        return answer
+
+    def end_thespian(self) -> None:
+        """Have Thespian's admin end, with whatever actors are left."""
+        self._system.shutdown()
+
+    def close(self) -> None:
+        """Let go of it; it runs on."""
+        with suppress(AttributeError):  # after `end_thespian()` there is nothing to close
+            self._base.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+
+def is_taken(settings: FleetSettings) -> bool:
+    """Whether something listens on the control port."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+        probe.settimeout(2.0)
+        return probe.connect_ex((settings.control_host, settings.control_port)) == 0

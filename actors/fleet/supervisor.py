@@ -1,0 +1,462 @@
+"""`FleetSupervisor`: starts the nodes of a host, hears of their death, starts them again, and knows what is where.
+
+It hears of a death from Thespian (`ChildActorExited`), milliseconds after it, whatever the cause. Who died is started
+again by the `RestartPolicy`; who dies too often is given up, loudly, and the others go on. A message of a life that
+has been replaced meanwhile is known by its sender, and is of no effect.
+
+The directory (connection → node) is what the nodes tell, in batches. It holds ids, and nothing that anybody said.
+Questions about one connection are passed on to its node, which answers the asker itself.
+
+Thespian calls a handler a second time with the same message when it raises; so none leaves work half done.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from itertools import count
+from typing import Any
+
+from thespian.actors import ActorExitRequest, ActorTypeDispatcher, ChildActorExited, WakeupMessage
+
+from actors.fleet.mail import (
+    AskStatus,
+    Drain,
+    Drained,
+    FleetStatus,
+    Interrupt,
+    LaunchNode,
+    Moved,
+    NodeFailed,
+    NodeReport,
+    NodeServing,
+    NodeState,
+    NodeStatus,
+    Passed,
+    Plan,
+    Refused,
+    Report,
+    Restarted,
+    RestartNodes,
+    Started,
+    StartFleet,
+    StopFleet,
+    Stopped,
+)
+from actors.fleet.node import NodeActor
+from actors.fleet.restarts import RestartPolicy
+from protocol.errors import (
+    AntiphonError,
+    FleetConnectionNotFoundError,
+    FleetNotRunningError,
+    FleetRunningError,
+    FleetStartError,
+    NodeBusyError,
+    NodeNotFoundError,
+)
+
+__all__ = ["FleetSupervisor"]
+
+_START_SECONDS = 60.0
+"""A node that does not serve by then is ended, and counts as one that died."""
+_SURVEY_SECONDS = 1.0
+"""A node that does not answer by then is unresponsive."""
+_EXIT_SECONDS = 2.0
+"""How long a node's process may take to end once it has drained."""
+_DRAIN_SLACK_SECONDS = 5.0
+
+_log = logging.getLogger("antiphon.fleet")
+
+
+@dataclass
+class _Node:
+    """A node, over all its lives."""
+
+    name: str
+    state: NodeState = NodeState.STARTING
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
+    actor: Any = None
+    """Thespian's address of the present life."""
+    life: int = 0
+    """The number of that life; a timer of an earlier one does nothing."""
+    pid: int | None = None
+    last_pid: int | None = None
+    """The same, also after its end."""
+    address: str | None = None
+    last_failure: str | None = None
+    asked_to_drain: list[Any] = field(default_factory=list)
+    """Who waits for its end."""
+
+    @property
+    def has_process(self) -> bool:
+        return self.actor is not None
+
+
+@dataclass
+class _Survey:
+    """Somebody wants to know how it is going; some nodes have not answered yet."""
+
+    asker: Any
+    waiting: set[str]
+    reports: dict[str, NodeReport] = field(default_factory=dict)
+
+
+class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian has no types
+    """Made by the leader, which sends `StartFleet` first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._plan: Plan | None = None
+        self._starter: Any = None
+        self._nodes: dict[str, _Node] = {}
+        self._directory: dict[str, str] = {}
+        self._surveys: dict[int, _Survey] = {}
+        self._numbers = count(1)
+        self._rolls: list[_Roll] = []
+        self._stopper: Any = None
+        self._stopping = False
+
+    # Starting.
+
+    def receiveMsg_StartFleet(self, message: StartFleet, sender: Any) -> None:  # noqa: N802 - as Thespian calls it
+        """Launch every node."""
+        if self._plan is not None:
+            self.send(sender, _refused(FleetRunningError, "the fleet runs already"))
+            return
+        self._plan, self._starter = message.plan, sender
+        for number in range(1, message.plan.nodes + 1):
+            node = self._nodes[f"node-{number}"] = _Node(f"node-{number}")
+            self._launch(node)
+
+    def _launch(self, node: _Node) -> None:
+        node.life += 1
+        node.state, node.pid, node.address = NodeState.STARTING, None, None
+        node.actor = self.createActor(NodeActor)
+        assert self._plan is not None, "nodes come with a plan"
+        self.send(node.actor, LaunchNode(node.name, self._plan))
+        self._later(_START_SECONDS, partial(self._too_slow, node, node.life))
+
+    def _too_slow(self, node: _Node, life: int) -> None:
+        if node.life == life and node.state is NodeState.STARTING:
+            node.last_failure = f"did not serve within {_START_SECONDS:g} s"
+            self._kill(node)
+
+    def receiveMsg_NodeServing(self, message: NodeServing, sender: Any) -> None:  # noqa: N802
+        """One more serves."""
+        node = self._nodes[message.name]
+        if node.state is not NodeState.STARTING:
+            return
+        node.actor, node.address = sender, message.address
+        node.pid = node.last_pid = message.pid
+        if self._stopping:
+            self._drain(node)
+            return
+        node.state = NodeState.SERVING
+        _log.info("%s serves at %s (process %d)", node.name, node.address, node.pid)
+        self._if_all_serve()
+        for roll in tuple(self._rolls):
+            roll.go_on()
+
+    def _if_all_serve(self) -> None:
+        if self._starter is not None and all(node.state is NodeState.SERVING for node in self._nodes.values()):
+            self.send(self._starter, Started(os.getpid(), os.getppid()))
+            self._starter = None
+
+    def receiveMsg_NodeFailed(self, message: NodeFailed, sender: Any) -> None:  # noqa: N802
+        """It cannot serve. Before the fleet ever did, that is the fleet's own end."""
+        node = self._nodes[message.name]
+        node.last_failure = message.message
+        self.send(sender, ActorExitRequest())
+        if self._starter is not None:
+            self._give_up_start(message.message)
+
+    def _give_up_start(self, why: str) -> None:
+        self.send(self._starter, _refused(FleetStartError, why))
+        self._starter = None
+        self.receiveMsg_StopFleet(StopFleet(at_once=True), None)
+
+    # Death.
+
+    def receiveMsg_ChildActorExited(self, message: ChildActorExited, _sender: Any) -> None:  # noqa: N802
+        """A node's process has ended, in whatever way."""
+        for node in self._nodes.values():
+            if node.actor is not None and node.actor == message.childAddress:
+                self._ended(node)
+                return
+
+    def _ended(self, node: _Node) -> None:
+        meant = node.state is NodeState.DRAINING
+        lost = [connection for connection, name in self._directory.items() if name == node.name]
+        for connection in lost:
+            del self._directory[connection]
+        node.actor = node.pid = node.address = None
+        if meant or self._stopping:
+            node.state = NodeState.DRAINED
+        else:
+            self._mourn(node, len(lost))
+        for asker in node.asked_to_drain:
+            self.send(asker, Drained(node.name))
+        node.asked_to_drain.clear()
+        for roll in tuple(self._rolls):
+            roll.go_on()
+        self._if_all_ended()
+
+    def _mourn(self, node: _Node, lost: int) -> None:
+        why = f" ({node.last_failure})" if node.last_failure else ""
+        delay = node.policy.died(time.monotonic())
+        if delay is None:
+            node.state = NodeState.GIVEN_UP
+            _log.critical(
+                "%s died more than %d times in %g s%s: GIVEN UP, until `antiphon fleet restart %s`",
+                node.name,
+                node.policy.most,
+                node.policy.seconds,
+                why,
+                node.name,
+            )
+            if self._starter is not None:
+                self._give_up_start(f"{node.name} died again and again{why}")
+            return
+        _log.error("%s died with %d connections%s: it starts again in %.2f s", node.name, lost, why, delay)
+        node.state = NodeState.WAITING
+        self._later(delay, partial(self._again, node, node.life))
+
+    def _again(self, node: _Node, life: int) -> None:
+        if node.life == life and node.state is NodeState.WAITING and not self._stopping:
+            self._launch(node)
+
+    # Draining, rolling, stopping.
+
+    def receiveMsg_Drain(self, message: Drain, sender: Any) -> None:  # noqa: N802
+        """Drain one node; the answer comes when its process has ended."""
+        node = self._find(message.node, sender)
+        if node is None:
+            return
+        if node.state not in (NodeState.SERVING, NodeState.DRAINING):
+            self.send(sender, _refused(NodeBusyError, f"{node.name} is {node.state}"))
+            return
+        node.asked_to_drain.append(sender)
+        self._drain(node)
+
+    def _drain(self, node: _Node) -> None:
+        if node.state is not NodeState.DRAINING:
+            node.state = NodeState.DRAINING
+            self.send(node.actor, Drain())
+            self._later(self._drain_limit(), partial(self._overdue, node, node.life))
+
+    def _drain_limit(self) -> float:
+        assert self._plan is not None, "nodes come with a plan"
+        return self._plan.drain_seconds + _DRAIN_SLACK_SECONDS
+
+    def _overdue(self, node: _Node, life: int) -> None:
+        if node.life == life and node.has_process and node.state is NodeState.DRAINING:
+            self._kill(node)
+
+    def receiveMsg_Drained(self, message: Drained, sender: Any) -> None:  # noqa: N802
+        """It serves nobody any more: its process may end."""
+        node = self._nodes[message.node]
+        if node.actor == sender:
+            self.send(sender, ActorExitRequest())
+            self._later(_EXIT_SECONDS, partial(self._overdue, node, node.life))
+
+    def receiveMsg_RestartNodes(self, message: RestartNodes, sender: Any) -> None:  # noqa: N802
+        """Roll a restart: one node after the other, so that the port is always served."""
+        names = message.nodes or tuple(self._nodes)
+        nodes = []
+        for name in names:
+            node = self._find(name, sender)
+            if node is None:
+                return
+            nodes.append(node)
+        roll = _Roll(self, nodes, partial(self._rolled, sender, names))
+        self._rolls.append(roll)
+        roll.go_on()
+
+    def _rolled(self, asker: Any, names: tuple[str, ...], roll: _Roll, failed: str | None) -> None:
+        self._rolls.remove(roll)
+        self.send(asker, Restarted(names) if failed is None else _refused(NodeBusyError, failed))
+
+    def receiveMsg_StopFleet(self, message: StopFleet, sender: Any) -> None:  # noqa: N802
+        """End every node, in good form unless it is to be at once."""
+        self._stopper = sender or self._stopper
+        self._stopping = True
+        for node in self._nodes.values():
+            if not node.has_process:
+                node.state = NodeState.DRAINED
+            elif message.at_once:
+                self._kill(node)
+            elif node.state is not NodeState.STARTING:
+                self._drain(node)
+        self._if_all_ended()
+
+    def _if_all_ended(self) -> None:
+        if (
+            self._stopping
+            and self._stopper is not None
+            and not any(node.has_process for node in self._nodes.values())
+        ):
+            self.send(
+                self._stopper,
+                Stopped(tuple(node.last_pid for node in self._nodes.values() if node.last_pid is not None)),
+            )
+            self._stopper = None
+
+    def _kill(self, node: _Node) -> None:
+        if node.pid is None:  # it has not said who it is yet; Thespian knows
+            self.send(node.actor, ActorExitRequest())
+        else:
+            with suppress(ProcessLookupError):
+                os.kill(node.pid, signal.SIGKILL)
+
+    # What is where.
+
+    def receiveMsg_Moved(self, message: Moved, sender: Any) -> None:  # noqa: N802
+        """Keep the directory."""
+        node = self._nodes[message.name]
+        if node.actor != sender:
+            return
+        for connection in message.opened:
+            self._directory[connection] = node.name
+        for connection in message.ended:
+            self._directory.pop(connection, None)
+
+    def receiveMsg_Interrupt(self, message: Interrupt, sender: Any) -> None:  # noqa: N802
+        """Pass it on to the connection's node."""
+        name = self._directory.get(message.connection_id)
+        if name is None:
+            missing = f"no node has a connection {message.connection_id}"
+            self.send(sender, _refused(FleetConnectionNotFoundError, missing))
+        else:
+            self.send(self._nodes[name].actor, Passed(sender, message))
+
+    # How it is going.
+
+    def receiveMsg_AskStatus(self, _message: AskStatus, sender: Any) -> None:  # noqa: N802
+        """Ask the nodes, and answer when they have, or when the time is over."""
+        if self._plan is None:  # made by the question: there is no fleet
+            self.send(sender, _refused(FleetNotRunningError, "no fleet runs here"))
+            self.send(self.myAddress, ActorExitRequest())
+            return
+        number = next(self._numbers)
+        asked = [node for node in self._nodes.values() if node.state in (NodeState.SERVING, NodeState.DRAINING)]
+        self._surveys[number] = _Survey(sender, {node.name for node in asked})
+        for node in asked:
+            self.send(node.actor, Report(number))
+        if asked:
+            self._later(_SURVEY_SECONDS, partial(self._close_survey, number))
+        else:
+            self._close_survey(number)
+
+    def receiveMsg_NodeReport(self, message: NodeReport, _sender: Any) -> None:  # noqa: N802
+        """One has answered."""
+        survey = self._surveys.get(message.survey)
+        if survey is not None:
+            survey.reports[message.name] = message
+            survey.waiting.discard(message.name)
+            if not survey.waiting:
+                self._close_survey(message.survey)
+
+    def _close_survey(self, number: int) -> None:
+        survey = self._surveys.pop(number, None)
+        if survey is None or self._plan is None:
+            return
+        figures: Counter[str] = Counter()
+        for report in survey.reports.values():
+            figures.update(report.figures)
+        nodes = tuple(self._status(node, survey) for node in self._nodes.values())
+        self.send(
+            survey.asker,
+            FleetStatus(
+                address=self._plan.address,
+                leader=self._plan.leader,
+                supervisor=os.getpid(),
+                admin=os.getppid(),
+                nodes=nodes,
+                connections=sum(node.connections for node in nodes),
+                figures=dict(figures),
+            ),
+        )
+
+    @staticmethod
+    def _status(node: _Node, survey: _Survey) -> NodeStatus:
+        report = survey.reports.get(node.name)
+        return NodeStatus(
+            name=node.name,
+            state=NodeState.UNRESPONSIVE if node.name in survey.waiting and node.has_process else node.state,
+            pid=node.pid,
+            address=node.address,
+            connections=report.connections if report is not None else 0,
+            restarts=max(0, node.life - 1),
+            figures=report.figures if report is not None else {},
+            last_failure=node.last_failure,
+        )
+
+    # Of use to several.
+
+    def _find(self, name: str, asker: Any) -> _Node | None:
+        node = self._nodes.get(name)
+        if node is None:
+            self.send(
+                asker, _refused(NodeNotFoundError, f"there is no node {name}; there are {', '.join(self._nodes)}")
+            )
+        return node
+
+    def _later(self, seconds: float, work: Callable[[], None]) -> None:
+        self.wakeupAfter(timedelta(seconds=seconds), payload=work)
+
+    def receiveMsg_WakeupMessage(self, message: WakeupMessage, _sender: Any) -> None:  # noqa: N802
+        """It is time."""
+        message.payload()
+
+
+class _Roll:
+    """A restart that goes from node to node.
+
+    Args:
+        fleet: whose nodes they are.
+        nodes: in their order.
+        done: called with this and with None, or with what kept it from going on.
+
+    """
+
+    def __init__(self, fleet: FleetSupervisor, nodes: list[_Node], done: Callable[[_Roll, str | None], None]) -> None:
+        self._fleet = fleet
+        self._nodes = nodes
+        self._done = done
+        self._starting = False
+
+    def go_on(self) -> None:
+        """Take the next step, if it is time for one."""
+        while self._nodes:
+            node = self._nodes[0]
+            if self._starting:
+                if node.state is NodeState.GIVEN_UP:
+                    self._done(self, f"{node.name} did not come back")
+                    return
+                if node.state is not NodeState.SERVING:
+                    return
+                self._starting = False
+                self._nodes.pop(0)
+            elif node.state is NodeState.SERVING:
+                self._fleet._drain(node)
+                return
+            elif node.state in (NodeState.DRAINED, NodeState.GIVEN_UP):
+                self._starting = True
+                node.policy.forgive()  # somebody starts it by hand
+                self._fleet._launch(node)
+                return
+            else:  # it starts or drains: it will be heard of
+                return
+        self._done(self, None)
+
+
+def _refused(error: type[AntiphonError], message: str) -> Refused:
+    return Refused(error.code, message)
