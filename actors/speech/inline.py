@@ -301,10 +301,10 @@ class Inline:
         begin = link.start(2)
         while begin < end - 1 and text[begin] == "/":
             begin += 1
+        if self._urls == "speak":
+            return self._without_brackets(text, pos, pos + 1, end)
         stop = host_end(text, begin, end - 1)
         self._host(text, pos, begin, stop)
-        if self._urls == "speak":
-            stop = self.text(text, stop, end - 1)
         self.remove(stop, end, "url")
         return end
 

@@ -9,12 +9,14 @@ import pytest
 
 from actors.speech import SpeechPipeline, SpeechSettings
 
+from .alone import size
+
 UNITS = {
     "stars": "*",
     "brackets": "[",
     "less-than": "<",
     "quotes": '"',
-    "nested quotes": '"“「',
+    "nested quotes": '“‘"「『(',
     "backticks": "`",
     "backticks apart": "` ",
     "dollars": "$",
@@ -47,10 +49,13 @@ UNITS = {
 SMALL, LARGE = 1_200, 12_000
 
 
-def work(text: str, *, by_character: bool) -> float:
-    """CPU seconds, the best of two."""
+NAMED = ["stars", "brackets", "less-than", "nested quotes", "an endless row", "digits", "combining marks"]
+
+
+def work(text: str, *, by_character: bool, runs: int = 2) -> float:
+    """CPU seconds, the best of some runs."""
     best = float("inf")
-    for _ in range(2):
+    for _ in range(runs):
         pipeline = SpeechPipeline()
         begun = time.process_time()
         for token in text if by_character else [text]:
@@ -70,6 +75,45 @@ def test_ten_times_the_text_takes_about_ten_times_the_time(unit: str, by_charact
         if work(large, by_character=by_character) <= 12 * work(small, by_character=by_character) + 0.02:
             return
     pytest.fail("more than linear")
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_worst_of_100_000_characters_takes_about_ten_times_as_long_as_of_10_000(name: str) -> None:
+    unit = UNITS[name]
+    sentence = f"{(unit * 60)[:60]} So it is. "
+    for text in (unit, sentence):  # without boundaries, and with
+        small, large = (text * 10_000)[:10_000], (text * 100_000)[:100_000]
+        for _attempt in range(3):
+            if work(large, by_character=False, runs=1) <= 12 * work(small, by_character=False) + 0.02:
+                break
+        else:
+            pytest.fail("more than linear")
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS.keys())
+def test_nothing_is_kept_beyond_the_limits(unit: str) -> None:
+    text = (unit * 4_000)[:4_000]
+    pipeline = SpeechPipeline()
+    kept = []
+    for tokens in (text[at : at + 4] for at in range(0, len(text), 4)), (text * 4, text):
+        for token in tokens:
+            pipeline.feed(token)
+            pipeline.take_removed()
+        kept.append(size(pipeline))
+
+    assert max(kept) < 64_000
+
+
+def test_a_token_of_900_000_characters_is_one_token_of_many() -> None:
+    text = "The **door** is blue, and it cost $5. It was red once; nobody knows why it is not. " * 10_800
+    whole, piecemeal = SpeechPipeline(), SpeechPipeline()
+    begun = time.process_time()
+    chunks = whole.feed(text)
+    taken = time.process_time() - begun
+
+    assert chunks == [chunk for at in range(0, len(text), 5_000) for chunk in piecemeal.feed(text[at : at + 5_000])]
+    assert size(whole) < 64_000
+    assert taken < 20
 
 
 def test_text_without_any_mark_leaves_in_bounded_chunks() -> None:

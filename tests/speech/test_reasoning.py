@@ -89,7 +89,7 @@ def test_a_pause_within_a_thought_gives_none_of_it() -> None:
 def test_it_keeps_no_more_than_it_may_wait_for(unit: str, speak: bool) -> None:
     for begin in ("", "<think>", "```\n", "`"):
         stage = Reasoning(speak_unclosed=speak)
-        for pieces in texts_of([begin, *(unit * 20_000)[:20_000]]):
+        for pieces in texts_of([begin, *(unit * 4_000)[:4_000]]):
             stage.feed(pieces)
 
         assert size(stage) < 4_000
