@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from logging import LogRecord
 from typing import Any
 
 from splitter import Splitter
 
 from actors import ConversationSystem, EventStream, MessageProcessor, Settings
 from actors.record import TurnRecord
+from actors.threaded import ThreadedProcessor
 from protocol.events import read_event
+from protocol.turn import ConversationTurn
 
-__all__ = ["actor_of", "chunks_of", "end_of", "engine", "hold_to_contract", "read", "record_of", "records_of", "talk"]
+__all__ = [
+    "actor_of",
+    "chunks_of",
+    "end_of",
+    "engine",
+    "hold_to_contract",
+    "ids_of",
+    "read",
+    "record_of",
+    "records_of",
+    "talk",
+    "turn_of",
+]
 
 Event = dict[str, Any]
 
@@ -67,6 +82,19 @@ def hold_to_contract(events: list[Event]) -> None:
             assert place <= event["start"] < event["end"]
             place = event["end"]
     assert len(events[-1]["content"]) == place
+
+
+def turn_of(processor: MessageProcessor | ThreadedProcessor, turn_id: str) -> ConversationTurn:
+    """Return the snapshot of a turn that is known."""
+    turn = processor.get_turn(turn_id)
+    assert turn is not None
+    return turn
+
+
+def ids_of(record: LogRecord) -> tuple[str, str, str]:
+    """Return whom a log record is about: connection, turn and trace."""
+    fields = vars(record)
+    return fields["connection_id"], fields["turn_id"], fields["trace_id"]
 
 
 def actor_of(system: ConversationSystem, kind: str) -> Any:

@@ -39,7 +39,7 @@ class Splitter:
         self._open = _OPEN.search(text, place) is not None
         return chunks
 
-    def flush(self, final: bool = True) -> list[SpeechChunk]:  # noqa: ARG002 - the interface of a pipeline
+    def flush(self, final: bool = True) -> list[SpeechChunk]:
         rest = "".join(self._parts)
         self._parts, self._open = [], False
         return [self._chunk(rest)] if rest else []

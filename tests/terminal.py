@@ -65,6 +65,15 @@ class Terminal:
         """What is on the screen now."""
         return screen_of(self.raw, self._columns)
 
+    def press_ctrl_c_at(self, pattern: str) -> str:
+        """Interrupt the command when this is on the screen; return all that was there when it had ended."""
+        self.read_until(pattern)
+        self.type(b"\x03")
+        text = self.read_to_end()
+        assert self.process.returncode == 130
+        assert re.search(r"status +interrupted \(Ctrl-C\)", text)
+        return text
+
     def type(self, keys: bytes) -> None:
         os.write(self._fd, keys)
 

@@ -145,7 +145,7 @@ async def test_a_pipeline_needs_its_three_methods_and_no_more() -> None:
             self.at += len(text)
             return [SpeechChunk(text, self.at - len(text), self.at)]
 
-        def flush(self, final: bool = True) -> list[SpeechChunk]:  # noqa: ARG002
+        def flush(self, final: bool = True) -> list[SpeechChunk]:
             return []
 
         def take_removed(self) -> list[RemovedSpan]:
@@ -278,7 +278,9 @@ async def test_a_snapshot_has_the_ledger_the_times_and_what_went_wrong() -> None
         }
         assert turn.error == events[-2]["error"]
         assert "LookupError" in (turn.error or "")
-        assert turn.created_at <= turn.started_at <= turn.ended_at  # type: ignore[operator]
+        assert turn.started_at is not None
+        assert turn.ended_at is not None
+        assert turn.created_at <= turn.started_at <= turn.ended_at
         assert json.loads(turn.model_dump_json())["status"] == "failed"
         assert early.generated_text == "One. "  # a snapshot stays as it was
 

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
@@ -166,16 +167,16 @@ def _log(verbose: bool) -> None:
     if not verbose:
         logging.getLogger().addHandler(logging.NullHandler())
         return
-    handler = _StandardError()
+    handler = StandardErrorHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)
     logging.getLogger("antiphon").setLevel(logging.DEBUG)
 
 
-class _StandardError(logging.StreamHandler):  # type: ignore[type-arg]  # generic for type checkers only
+class StandardErrorHandler(logging.Handler):
     """Writes to what is standard error at that moment: on a terminal that is above the status, not in it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:
-            self.stream = sys.stderr
-            super().emit(record)
+            with suppress(OSError):  # nobody reads it
+                print(self.format(record), file=sys.stderr, flush=True)

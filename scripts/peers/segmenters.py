@@ -32,7 +32,7 @@ def pysbd(text: str, language: str, _size: int) -> list[str]:
 
 def blingfire(text: str, _language: str, _size: int) -> list[str]:
     """Automata, one for all languages; what LiveKit uses, here on the whole text."""
-    from livekit import blingfire  # type: ignore[import-not-found]
+    from livekit import blingfire
 
     _, spans = blingfire.text_to_sentences_with_offsets(text)
     return [text[start:end] for start, end in spans]
@@ -40,7 +40,7 @@ def blingfire(text: str, _language: str, _size: int) -> list[str]:
 
 def syntok(text: str, _language: str, _size: int) -> list[str]:
     """Rules, for English, German and Spanish."""
-    from syntok import segmenter  # type: ignore[import-not-found]
+    from syntok import segmenter
 
     starts = [sentence[0].offset for paragraph in segmenter.process(text) for sentence in paragraph if len(sentence)]
     return [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
@@ -48,7 +48,7 @@ def syntok(text: str, _language: str, _size: int) -> list[str]:
 
 def stream2sentence(text: str, language: str, size: int) -> list[str]:
     """Reads a stream; its rules."""
-    from stream2sentence import generate_sentences  # type: ignore[import-not-found]
+    from stream2sentence import generate_sentences
 
     tokens = (text[at : at + size] for at in range(0, len(text), size))
     return list(generate_sentences(tokens, minimum_sentence_length=1, language=language))
@@ -56,14 +56,14 @@ def stream2sentence(text: str, language: str, size: int) -> list[str]:
 
 def sentence_stream(text: str, _language: str, size: int) -> list[str]:
     """Reads a stream; Home Assistant's."""
-    from sentence_stream import stream_to_sentences  # type: ignore[import-not-found]
+    from sentence_stream import stream_to_sentences
 
     return list(stream_to_sentences(text[at : at + size] for at in range(0, len(text), size)))
 
 
 def pipecat(text: str, language: str, size: int) -> list[str]:
     """Reads a stream: Pipecat's simple aggregator, in which sentencex decides."""
-    from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator  # type: ignore[import-not-found]
+    from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
 
     async def run() -> list[str]:
         aggregator = SimpleTextAggregator()

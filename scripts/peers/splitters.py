@@ -15,7 +15,7 @@ from peers.throwaway import answer, requests
 
 async def livekit(tokens: Sequence[str]) -> int:
     """The default of LiveKit's stream adapter, with what it needs to know that the text is over."""
-    from livekit.agents.tokenize import blingfire  # type: ignore[import-not-found]
+    from livekit.agents.tokenize import blingfire
 
     stream = blingfire.SentenceTokenizer().stream()
     for token in tokens:
@@ -26,7 +26,7 @@ async def livekit(tokens: Sequence[str]) -> int:
 
 async def pipecat(tokens: Sequence[str]) -> int:
     """Pipecat's simple aggregator, by sentences, as its speech services use it."""
-    from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator  # type: ignore[import-not-found]
+    from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
 
     aggregator = SimpleTextAggregator()
     pieces = 0

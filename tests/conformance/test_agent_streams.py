@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from agents import prose, ready, say
-from conversations import chunks_of, end_of, engine, hold_to_contract, read, talk
+from conversations import chunks_of, end_of, engine, hold_to_contract, ids_of, read, talk, turn_of
 from virtual_time import virtual
 
 from protocol.agent import AgentError, OtherEvent, StreamEnd, StreamStart, StreamToken, ToolCall, ToolResult
@@ -184,7 +184,7 @@ async def test_a_synchronous_stream_reads_ahead_only_so_far() -> None:
         await asyncio.sleep(1)
         assert pulled == had
         assert await processor.interrupt_turn(turn_id)
-        assert processor.get_turn(turn_id).abandoned == ()  # type: ignore[union-attr]  # it was not stuck
+        assert turn_of(processor, turn_id).abandoned == ()  # it was not stuck
 
 
 @virtual
@@ -246,7 +246,7 @@ async def test_tool_events_and_unknown_ones_pass_or_are_dropped_as_the_setting_s
     beside = [
         ToolCall(name="look", arguments={"q": ["a secret", None]}),  # type: ignore[call-arg]  # the agent's own fields
         {"type": "tool_result", "content": None},
-        OtherEvent(type="usage", tokens=5),  # type: ignore[call-arg]
+        OtherEvent(type="usage", tokens=5),  # type: ignore[call-arg]  # the same
     ]
     own_fields: dict[str, dict[str, Any]] = {
         "tool_call": {"name": "look", "arguments": {"q": ["a secret", None]}},
@@ -275,7 +275,7 @@ async def test_tool_events_and_unknown_ones_pass_or_are_dropped_as_the_setting_s
     assert [("passed on" in record.getMessage()) for record in said] == [True] * len(passed) + [False] * (
         3 - len(passed)
     )
-    assert {(r.connection_id, r.turn_id, r.trace_id) for r in said} == {("c", turn_id, "t")}  # type: ignore[attr-defined]
+    assert {ids_of(record) for record in said} == {("c", turn_id, "t")}
     assert "secret" not in caplog.text
 
 

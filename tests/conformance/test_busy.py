@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from agents import endless, hang, ready, say, stubborn
-from conversations import actor_of, chunks_of, end_of, engine, read, talk
+from conversations import actor_of, chunks_of, end_of, engine, read, talk, turn_of
 from virtual_time import virtual
 
 from protocol.errors import AntiphonError, BadArgumentError, BadSettingsError, TurnActiveError
@@ -37,7 +37,7 @@ async def test_the_call_wins_over_the_connection_and_that_over_the_settings(by: 
                 await processor.start_turn(agent_stream=hang(), **given)
             return
         second = await processor.start_turn(agent_stream=hang(), **given)
-        status = {turn: processor.get_turn(turn).status for turn in (first, second)}  # type: ignore[union-attr]
+        status = {turn: turn_of(processor, turn).status for turn in (first, second)}
         assert status == (
             {first: TurnStatus.INTERRUPTED, second: TurnStatus.PROCESSING}
             if on_busy == "interrupt"
@@ -51,7 +51,7 @@ async def test_what_is_none_of_the_three_is_an_error_that_changes_nothing() -> N
         processor = system.connect()
         first = await processor.start_turn(agent_stream=hang())
         with pytest.raises(BadArgumentError, match="on_busy"):
-            await processor.start_turn(agent_stream=hang(), on_busy="wait")  # type: ignore[arg-type]
+            await processor.start_turn(agent_stream=hang(), on_busy="wait")  # type: ignore[arg-type]  # there is none
         assert [turn.turn_id for turn in processor.get_active_turns()] == [first]
     with pytest.raises(BadSettingsError, match="on_busy"):
         Settings(on_busy="wait")
@@ -108,7 +108,7 @@ async def test_barge_in_ends_the_active_turn_and_starts_at_once_whoever_does_not
         assert end_of(events) == ("completed", "completed")
         assert end_of([event async for event in stream]) == ("interrupted", "barge_in")
         await asyncio.sleep(1.1)
-        assert processor.get_turn(first).abandoned  # type: ignore[union-attr]
+        assert turn_of(processor, first).abandoned
 
 
 @virtual

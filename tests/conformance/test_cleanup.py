@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from agents import Stubborn, endless, hang, ready, say, stubborn
-from conversations import end_of, engine, hold_to_contract, read, talk
+from conversations import end_of, engine, hold_to_contract, read, talk, turn_of
 from virtual_time import virtual
 
 from actors import ConversationSystem
@@ -28,12 +28,17 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def timers_left() -> list[asyncio.TimerHandle]:
+    loop: Any = asyncio.get_running_loop()
+    return [timer for timer in loop._scheduled if not timer.cancelled()]
+
+
 def census(system: ConversationSystem) -> dict[str, int]:
     """Count everything that a turn is made of, wherever it may be held, and the memory."""
     gc.collect()
     kinds = Counter(type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, EngineActor | TurnRecord))
     supervisor: Any = system.context.supervisor
-    timers = [timer for timer in asyncio.get_running_loop()._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
+    timers = timers_left()
     return {
         **kinds,
         "registered": len(system.context.registry),
@@ -167,7 +172,7 @@ async def test_a_finished_turn_leaves_its_actors_at_once_and_its_record_for_a_wh
         assert {actor.kind for actor in system.inspect().actors} == {"supervisor", "connection"}
         assert system.inspect().tasks == []
         await asyncio.sleep(59)
-        assert processor.get_turn(turn_id).generated_text == "One. "  # type: ignore[union-attr]
+        assert turn_of(processor, turn_id).generated_text == "One. "
         assert await read(processor.stream_events(turn_id, after_seq=-1)) == events
         await asyncio.sleep(1.1)
         assert processor.get_turn(turn_id) is None
@@ -256,7 +261,7 @@ async def test_cleanup_ends_what_is_active_forgets_it_and_does_nothing_the_secon
         assert await processor.cleanup("nothing") == 0
         assert await processor.cleanup(turns[0]) == 1
         assert processor.get_turn(turns[0]) is None
-        assert processor.get_turn(turns[1]).status is TurnStatus.PROCESSING  # type: ignore[union-attr]
+        assert turn_of(processor, turns[1]).status is TurnStatus.PROCESSING
         assert await processor.cleanup() == 2
         assert await processor.cleanup() == 0
         assert processor.get_stats()["turns_kept"] == 0
@@ -321,7 +326,7 @@ async def test_shutdown_in_the_middle_of_1_000_turns_is_bounded_and_every_reader
         assert len(finished) == 1_000
         await asyncio.sleep(6)
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        assert [timer for timer in asyncio.get_running_loop()._scheduled if not timer.cancelled()] == []  # type: ignore[attr-defined]
+        assert timers_left() == []
 
 
 @virtual
@@ -354,7 +359,7 @@ async def test_nothing_starts_after_a_shutdown_and_nothing_else_is_an_error() ->
     assert await processor.cleanup() == 0
     assert await processor.cleanup_completed_turns() == 0
     assert processor.get_active_turns() == []
-    assert closed.get_turn(done).status is TurnStatus.COMPLETED  # type: ignore[union-attr]
+    assert turn_of(closed, done).status is TurnStatus.COMPLETED
     assert end_of(await read(closed.stream_events(done))) == ("completed", "completed")
     assert system.connections() == []
     assert system.inspect().actors == []
@@ -386,8 +391,8 @@ async def test_nothing_starts_while_a_shutdown_is_under_way() -> None:
         with pytest.raises(SystemClosedError):
             system.connect()
         assert not closing.done()
-        assert processor.get_turn(turn_id).status is TurnStatus.INTERRUPTED  # type: ignore[union-attr]
-        assert processor.get_turn(waiting).status is TurnStatus.INTERRUPTED  # type: ignore[union-attr]
+        assert turn_of(processor, turn_id).status is TurnStatus.INTERRUPTED
+        assert turn_of(processor, waiting).status is TurnStatus.INTERRUPTED
         await closing
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from agents import Stubborn, Stuck, endless, hang, ready, say, stubborn
-from conversations import chunks_of, end_of, engine, hold_to_contract, read, talk
+from conversations import chunks_of, end_of, engine, hold_to_contract, ids_of, read, talk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from splitter import Splitter
 from virtual_time import run_virtual, virtual
 
+from protocol.agent import StreamEnd
 from protocol.turn import TurnStatus
 
 
@@ -55,13 +56,9 @@ def error_of(events: list[dict[str, Any]]) -> str:
 # It ends, one way or the other.
 
 
-@pytest.mark.parametrize("last", [[], ["stream_end"], [{"type": "stream_end", "turn_id": "another"}]])
+@pytest.mark.parametrize("last", [[], [StreamEnd()], [{"type": "stream_end", "turn_id": "another"}]])
 @virtual
 async def test_a_stream_that_just_ends_has_ended_as_one_that_says_so(last: list[Any]) -> None:
-    if last == ["stream_end"]:
-        from protocol.agent import StreamEnd  # noqa: PLC0415 - one case of three needs it
-
-        last = [StreamEnd()]
     async with engine() as system:
         events = await talk(system.connect(), say(["One. ", "Two", *last]))
     assert chunks_of(events) == ["One. ", "Two"]
@@ -425,7 +422,7 @@ async def test_what_is_no_event_is_skipped_counted_and_logged_and_the_rest_is_sp
     assert turn.skipped_events == len(NO_EVENTS)
     skipped = [record for record in caplog.records if "skipped" in record.getMessage()]
     assert len(skipped) == len(NO_EVENTS)
-    assert {(r.connection_id, r.turn_id, r.trace_id) for r in skipped} == {("c", turn_id, "t")}  # type: ignore[attr-defined]
+    assert {ids_of(record) for record in skipped} == {("c", turn_id, "t")}
     assert "secret" not in caplog.text
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from agents import Stubborn, Stuck, endless, hang, ready, say, stubborn
-from conversations import actor_of, chunks_of, end_of, engine, hold_to_contract, read, talk
+from conversations import actor_of, chunks_of, end_of, engine, hold_to_contract, ids_of, read, talk, turn_of
 from virtual_time import run_virtual, virtual
 
 from protocol.mail import InterruptTurn, InterruptTurns
@@ -82,7 +82,7 @@ async def test_an_agent_that_stops_when_told_costs_no_time() -> None:
             began = now()
             assert await processor.interrupt_turn(turn_id)
             assert now() == began
-            assert processor.get_turn(turn_id).abandoned == ()  # type: ignore[union-attr]
+            assert turn_of(processor, turn_id).abandoned == ()
 
 
 @virtual
@@ -105,7 +105,7 @@ async def test_an_interrupt_waits_for_an_agent_that_cleans_up_in_time() -> None:
         await asyncio.sleep(1)
         assert await processor.interrupt_turn(turn_id)
         assert cleaned
-        assert processor.get_turn(turn_id).abandoned == ()  # type: ignore[union-attr]
+        assert turn_of(processor, turn_id).abandoned == ()
         assert system.inspect().tasks == []
 
 
@@ -137,7 +137,7 @@ async def test_a_stubborn_agent_is_named_in_report_and_log_and_holds_nothing_els
         assert system.inspect().stats["abandoned_tasks"] == 1
         (record,) = [record for record in caplog.records if name in record.getMessage()]
         assert record.levelno == logging.WARNING
-        assert (record.connection_id, record.turn_id, record.trace_id) == ("one", turn_id, "a trace")  # type: ignore[attr-defined]
+        assert ids_of(record) == ("one", turn_id, "a trace")
         await asyncio.sleep(7)
         assert system.inspect().abandoned == []
         assert system.inspect().tasks == []
@@ -154,7 +154,7 @@ def test_a_synchronous_agent_that_is_stuck_is_abandoned_and_named() -> None:
             began = now()
             assert await processor.interrupt_turn(turn_id)
             assert now() - began < 1.0
-            assert processor.get_turn(turn_id).abandoned == (f"agent of turn {turn_id}",)  # type: ignore[union-attr]
+            assert turn_of(processor, turn_id).abandoned == (f"agent of turn {turn_id}",)
             (name,) = system.inspect().abandoned
             assert turn_id in name
             await asyncio.sleep(0)
@@ -422,7 +422,7 @@ async def test_an_interrupt_of_a_turn_that_is_unknown_or_has_ended_is_false_and_
             turn_id = await processor.start_turn(agent_stream=agent)
             events = await read(processor.stream_events(turn_id))
             assert await processor.interrupt_turn(turn_id) is False
-            assert processor.get_turn(turn_id).status == status  # type: ignore[union-attr]
+            assert turn_of(processor, turn_id).status == status
             assert await read(processor.stream_events(turn_id)) == events[-1:]  # nothing was added
         await processor.cleanup(turn_id)
         assert await processor.interrupt_turn(turn_id) is False
@@ -449,7 +449,7 @@ async def test_a_turn_can_be_interrupted_until_its_end_was_handed_over() -> None
             stream = processor.stream_events(turn_id)
             events = [await anext(stream), await anext(stream)]
             await asyncio.sleep(20)
-            assert processor.get_turn(turn_id).status is TurnStatus.PROCESSING  # type: ignore[union-attr]
+            assert turn_of(processor, turn_id).status is TurnStatus.PROCESSING
             assert await processor.interrupt_turn(turn_id)
             events += [event async for event in stream]
             hold_to_contract(events)
@@ -473,7 +473,7 @@ async def test_a_pending_turn_is_removed_by_an_interrupt_and_the_next_one_gets_i
         first = await processor.start_turn(agent_stream=hang())
         second = await processor.start_turn(agent_stream=agent("second"))
         third = await processor.start_turn(agent_stream=agent("third"))
-        assert processor.get_turn(second).status is TurnStatus.PENDING  # type: ignore[union-attr]
+        assert turn_of(processor, second).status is TurnStatus.PENDING
         assert await processor.interrupt_turn(second, "not now") is True
         assert await processor.interrupt_turn(second) is False
         turn = processor.get_turn(second)
@@ -543,7 +543,7 @@ async def test_a_cancelled_interrupt_has_still_ended_the_turn() -> None:
             await asyncio.wait_for(processor.interrupt_turn(turn_id), 0.2)
         assert end_of(await read(processor.stream_events(turn_id))) == ("interrupted", "interrupted")
         await asyncio.sleep(1)
-        assert processor.get_turn(turn_id).abandoned  # type: ignore[union-attr]
+        assert turn_of(processor, turn_id).abandoned
 
 
 @virtual
@@ -553,9 +553,9 @@ async def test_a_reason_may_be_anything_that_has_a_text() -> None:
         system.on_turn_finished(snapshots.append)
         processor = system.connect()
         turn_id = await processor.start_turn(agent_stream=endless())
-        assert await processor.interrupt_turn(turn_id, reason=404)  # type: ignore[arg-type]
+        assert await processor.interrupt_turn(turn_id, reason=404)  # type: ignore[arg-type]  # no text
         assert end_of(await read(processor.stream_events(turn_id))) == ("interrupted", "404")
-        assert processor.get_turn(turn_id).reason == "404"  # type: ignore[union-attr]
+        assert turn_of(processor, turn_id).reason == "404"
         assert [snapshot.reason for snapshot in snapshots] == ["404"]
 
 

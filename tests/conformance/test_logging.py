@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from agents import hang, ready, say, stubborn
-from conversations import end_of, engine, read, talk
+from conversations import end_of, engine, ids_of, read, talk
 from splitter import Splitter
 from virtual_time import virtual
 
@@ -34,7 +34,7 @@ class BrokenStage:
     def feed(self, pieces: list[Any]) -> list[Any]:
         raise ValueError(str(pieces))
 
-    def flush(self, final: bool = True) -> list[Any]:  # noqa: ARG002
+    def flush(self, final: bool = True) -> list[Any]:
         return []
 
 
@@ -108,10 +108,9 @@ async def everything_that_is_logged(caplog: pytest.LogCaptureFixture, **settings
 async def test_every_record_carries_the_ids_of_what_it_is_about(caplog: pytest.LogCaptureFixture) -> None:
     records = await everything_that_is_logged(caplog)
     lines = [FORMAT.format(record) for record in records]  # raises where one is missing
-    about_turns = [record for record in records if record.name == "antiphon.turn"]
-    assert {record.connection_id for record in about_turns} == {"the connection"}  # type: ignore[attr-defined]
-    assert {record.trace_id for record in about_turns} == {f"trace {record.turn_id}" for record in about_turns}  # type: ignore[attr-defined]
-    assert {record.turn_id for record in about_turns} == {*"012345", "turn", "emitter", "stubborn", "last"}  # type: ignore[attr-defined]
+    about_turns = {ids_of(record) for record in records if record.name == "antiphon.turn"}
+    turns = {*"012345", "turn", "emitter", "stubborn", "last"}
+    assert about_turns == {("the connection", turn, f"trace {turn}") for turn in turns}
     for words in (
         "[the connection 0 trace 0] skipped something",
         "[the connection 0 trace 0] passed on agent event 'tool_call'",

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from agents import hang, prose, ready, say
-from conversations import actor_of, chunks_of, end_of, engine, hold_to_contract, read, talk
+from conversations import actor_of, chunks_of, end_of, engine, hold_to_contract, read, talk, turn_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from speech.grammar import cut, texts
 from splitter import AttentiveSplitter, Booked, RemovingSplitter, Splitter
 from virtual_time import run_virtual, virtual
 
+from protocol.errors import BadAckError, TurnNotFoundError
 from protocol.speech import RemovedSpan
 
 PLACES = st.lists(st.integers(0, 400), max_size=20)
@@ -240,14 +241,12 @@ async def test_played_text_is_what_was_acknowledged() -> None:
         assert turn.delivered_text == "One. Two. Three. "
         assert turn.generated_text == "One. Two. Three. Four"
         await processor.mark_played(turn_id, 1)  # an older one changes nothing
-        assert processor.get_turn(turn_id).played_text == "One. Two. "  # type: ignore[union-attr]
+        assert turn_of(processor, turn_id).played_text == "One. Two. "
         await processor.mark_played(turn_id, 0)  # stream_start is an event, if not a chunk
 
 
 @virtual
 async def test_an_acknowledgement_of_what_was_not_handed_over_is_an_error() -> None:
-    from protocol.errors import BadAckError, TurnNotFoundError  # noqa: PLC0415
-
     async with engine() as system:
         processor = system.connect()
         turn_id = await processor.start_turn(agent_stream=hang(["One. ", "Two. "]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from agents import endless, hang, ready, say
-from conversations import chunks_of, end_of, engine, hold_to_contract, read, record_of, talk
+from conversations import chunks_of, end_of, engine, hold_to_contract, read, record_of, talk, turn_of
 from virtual_time import run_virtual, virtual
 
 from protocol.errors import FailureCode, TurnFinishedError
@@ -75,7 +75,7 @@ async def test_a_status_only_goes_forward_whenever_it_is_looked_at(how: str, wai
         watch.look()
         if waits:
             assert watch.seen == [P]
-            assert processor.get_turn("t").started_at is None  # type: ignore[union-attr]
+            assert turn_of(processor, "t").started_at is None
             await processor.interrupt_turn(first)
         if interrupt_at == 0:
             assert await processor.interrupt_turn("t")
@@ -109,7 +109,7 @@ async def test_a_turn_has_not_ended_before_its_end_was_handed_over() -> None:
             assert (turn.status, turn.reason, turn.ended_at) == (W, None, None)
             assert not finished
             events = await read(processor.stream_events(turn_id))
-            assert processor.get_turn(turn_id).status is status  # type: ignore[union-attr]
+            assert turn_of(processor, turn_id).status is status
             assert end_of(events)[0] == status
             await asyncio.sleep(0.001)
             assert [turn.turn_id for turn in finished] == [turn_id]
@@ -202,7 +202,7 @@ async def test_what_the_agent_yields_after_its_end_is_not_heard() -> None:
         assert chunks_of(events) == ["One. "]
         assert end_of(events) == ("completed", "completed")
         turn_id = events[0]["turn_id"]
-        assert processor.get_turn(turn_id).generated_text == "One. "  # type: ignore[union-attr]
+        assert turn_of(processor, turn_id).generated_text == "One. "
         with pytest.raises(TurnFinishedError):
             await processor.attach_agent_stream(turn_id, say(["Three. "]))
         assert await read(processor.stream_events(turn_id, after_seq=-1)) == events

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from agents import prose, ready, say
 from conversations import chunks_of, end_of, engine, hold_to_contract, read, talk
@@ -85,7 +87,7 @@ def test_chunks_do_not_depend_on_how_the_agent_cut_its_tokens(
     text: str, cuts: list[int], lazy: bool, maxsize: int
 ) -> None:
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-    tokens = [text[a:b] for a, b in zip(places, places[1:], strict=False)]  # noqa: RUF007
+    tokens = [text[a:b] for a, b in pairwise(places)]
 
     async def run() -> None:
         async with engine(queue_maxsize=maxsize) as system:

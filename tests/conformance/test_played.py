@@ -150,4 +150,4 @@ async def test_without_the_flow_an_acknowledgement_is_for_the_ledger_alone() -> 
 async def test_an_unknown_flow_is_refused() -> None:
     async with engine() as system:
         with pytest.raises(BadArgumentError, match="flow"):
-            await system.connect().start_turn(agent_stream=hang(), flow="fast")  # type: ignore[arg-type]
+            await system.connect().start_turn(agent_stream=hang(), flow="fast")  # type: ignore[arg-type]  # there is none

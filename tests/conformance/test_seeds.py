@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import os
-import subprocess
-import sys
 import textwrap
 import threading
 import uuid
@@ -20,13 +17,12 @@ import pykka
 import pytest
 from agents import hang, ready, say
 from conversations import chunks_of, end_of, hold_to_contract
+from programs import output_of
 from virtual_time import run_virtual, virtual
 
 from actors import ConversationSystem, MessageProcessor
 from protocol.errors import BadArgumentError, ConnectionExistsError, SystemClosedError
 from protocol.mail import StartTurn
-
-ROOT = Path(__file__).resolve().parents[2]
 
 SERVICE = """
     import asyncio
@@ -103,18 +99,7 @@ PROGRAMS = {
 def test_the_code_of_the_seeds_runs_as_it_stands(program: str, tmp_path: Path) -> None:
     path = tmp_path / "service.py"
     path.write_text(textwrap.dedent(SERVICE) + textwrap.dedent(program) + "\nasyncio.run(main())\n", encoding="utf-8")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANTIPHON_")}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", path],
-        capture_output=True,
-        text=True,
-        env={**environment, "PYTHONPATH": str(ROOT)},
-        timeout=60,
-        check=False,
-    )
-    assert done.stderr == ""
-    assert done.returncode == 0
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    events = [json.loads(line) for line in output_of(path).splitlines()]
     hold_to_contract(events)
     assert end_of(events) == ("completed", "completed")
     assert chunks_of(events) == ["Sure!", "It is three o'clock now.", "Is there anything else?"]

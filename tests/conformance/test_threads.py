@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +13,8 @@ from typing import Any
 import pykka
 import pytest
 from agents import Stuck, endless, hang, prose, ready, say, stubborn
-from conversations import chunks_of, end_of, engine, hold_to_contract, talk
+from conversations import chunks_of, end_of, engine, hold_to_contract, record_of, talk, turn_of
+from programs import output_of
 from splitter import Splitter
 
 from actors import ConversationSystem, MessageProcessor, Settings, ThreadedProcessor, ThreadedSystem
@@ -32,8 +30,6 @@ from protocol.errors import (
 from protocol.mail import Cleanup, InterruptTurn, MarkPlayed, StartTurn
 from protocol.turn import TurnStatus
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def threaded(**settings: Any) -> ThreadedSystem:
     return ThreadedSystem(Settings(**{"loop_watchdog_seconds": None, **settings}), speech=Splitter)
@@ -46,7 +42,7 @@ def in_threads(count: int, work: Any) -> list[Any]:
     def run(number: int) -> None:
         try:
             results[number] = work(number)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001 - raised again by who waits for it
             results[number] = error
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
@@ -179,7 +175,7 @@ def test_an_interrupt_from_another_thread_leaves_nothing_but_the_end_to_hand_ove
             assert under_way.wait(10)
             assert processor.interrupt_turn(turn_id) is True
             # What was handed over before has a seq; what comes now has a greater one.
-            record = processor._processor._roster.turns[turn_id]  # type: ignore[union-attr]
+            record = record_of(processor._processor, turn_id)
             handed_over = record.seq
             assert record.outbox_depth <= 1
             thread.join(10)
@@ -214,7 +210,7 @@ def test_a_reader_in_a_thread_can_be_closed_replaced_and_forgotten() -> None:
         for end in ("reader_replaced", "closed"):
             thread = threading.Thread(target=wait, args=(first,))
             thread.start()
-            while processor._processor._roster.turns[turn_id]._wake is None:  # type: ignore[union-attr]
+            while record_of(processor._processor, turn_id)._wake is None:
                 time.sleep(0.001)
             if end == "closed":
                 first.close()
@@ -298,7 +294,7 @@ def test_what_is_called_too_early_or_too_late_is_a_typed_error_or_does_nothing()
     assert processor.interrupt_all_active_turns() == 0
     assert processor.handle_interrupt() is False
     assert processor.cleanup() == 0
-    assert processor.get_turn(turn_id).status is TurnStatus.INTERRUPTED  # type: ignore[union-attr]
+    assert turn_of(processor, turn_id).status is TurnStatus.INTERRUPTED
     assert end_of(list(processor.stream_events(turn_id))) == ("interrupted", "shutdown")
 
 
@@ -392,7 +388,7 @@ def test_a_connection_is_an_ordinary_actor_to_plain_pykka_code() -> None:
         ).get()
         assert chunks_of(list(processor.stream_events(turn_id))) == ["One. ", "Two. "]
         assert connection_ref.ask(MarkPlayed(turn_id, 1)) is None
-        assert processor.get_turn(turn_id).played_text == "One. "  # type: ignore[union-attr]
+        assert turn_of(processor, turn_id).played_text == "One. "
         second: Any = connection_ref.ask(StartTurn(session_id="s", agent_stream=endless()))
         with pytest.raises(TurnActiveError):
             connection_ref.ask(StartTurn(session_id="s", agent_stream=endless()))
@@ -542,18 +538,7 @@ def test_the_program_ends_whoever_never_returns(main: str, tmp_path: Path) -> No
     """Threads of the executor are joined at exit, and an agent that is stuck in one keeps the program from ending."""
     program = tmp_path / "program.py"
     program.write_text(f"{PROGRAM}\n\n{main}\ngc.collect()\n", encoding="utf-8")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANTIPHON_")}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", program],
-        capture_output=True,
-        text=True,
-        env={**environment, "PYTHONPATH": str(ROOT)},
-        timeout=60,
-        check=False,
-    )
-    assert done.stdout == MAINS[main]
-    assert done.stderr == ""
-    assert done.returncode == 0
+    assert output_of(program) == MAINS[main]
 
 
 def test_an_agent_may_call_the_system_from_its_own_thread() -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from documents import DOCUMENTS, ROOT, Example, examples
+from documents import DOCUMENTS, Example, examples
+from programs import output_of
 
 FAKES = Path(__file__).resolve().parent / "fakes"
 """As much of the web frameworks as the examples use."""
@@ -26,20 +24,9 @@ def test_example_runs(example: Example, tmp_path: Path) -> None:
     # Padded, so that a traceback names the document's own line.
     program = tmp_path / example.document.with_suffix(".py").name
     program.write_text("\n" * (example.line - 1) + example.code, encoding="utf-8")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANTIPHON_")}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", program],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env={**environment, "PYTHONPATH": f"{ROOT}:{FAKES}", "PYTHONIOENCODING": "utf-8"},
-        timeout=60,
-        check=False,
-    )
-    assert done.stderr == ""
-    assert done.returncode == 0
+    printed = output_of(program, FAKES)
     if example.output is not None:
-        assert [line.rstrip() for line in done.stdout.splitlines()] == example.output.splitlines()
+        assert [line.rstrip() for line in printed.splitlines()] == example.output.splitlines()
 
 
 def headings(document: Path) -> set[str]:

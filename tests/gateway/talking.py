@@ -10,12 +10,14 @@ from typing import Any, NamedTuple, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from actors.gateway import Gateway
 from protocol.messages import SUBPROTOCOL, read_message
 
 __all__ = ["Client", "Served", "all_gone", "closed_with"]
 
+PROTOCOL = Subprotocol(SUBPROTOCOL)
 PATIENCE = 20.0
 """Seconds for anything to happen on a machine that is busy; what should come comes at once."""
 
@@ -35,7 +37,7 @@ class Served(NamedTuple):
     @asynccontextmanager
     async def socket(self, **options: Any) -> AsyncIterator[Client]:
         """Open a socket, and say nothing yet."""
-        async with connect(self.url, subprotocols=[SUBPROTOCOL], ping_interval=None, proxy=None, **options) as ws:  # type: ignore[list-item]
+        async with connect(self.url, subprotocols=[PROTOCOL], ping_interval=None, proxy=None, **options) as ws:
             yield Client(ws)
 
     @asynccontextmanager
@@ -114,6 +116,14 @@ class Client:
             received = closed.rcvd
             assert received is not None, "the connection was cut"
             return heard, received.code, received.reason
+
+    async def drained(self) -> list[Message]:
+        """Wait for the close by a server that goes down while a turn speaks; return what came before it."""
+        heard, code, reason = await self.closed()
+        end = heard[-1]
+        assert (end["type"], end["status"], end["reason"]) == ("stream_end", "interrupted", "draining")
+        assert (code, reason) == (1012, "draining")
+        return heard
 
 
 async def all_gone(gateway: Gateway) -> None:

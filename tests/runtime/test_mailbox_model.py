@@ -38,7 +38,7 @@ class HandLoop:
     def __init__(self) -> None:
         self.ready: list[Callable[[], None]] = []
 
-    def call_soon(self, callback: Callable[[], None], context: Any = None) -> None:  # noqa: ARG002 - a loop's
+    def call_soon(self, callback: Callable[[], None], context: Any = None) -> None:
         self.ready.append(callback)
 
     call_soon_threadsafe = call_soon

@@ -83,7 +83,7 @@ class Watched:
     def __init__(self, then: Callable[[], None]) -> None:
         self._then = then
 
-    @property  # type: ignore[misc]
+    @property  # type: ignore[misc]  # it lies about its class
     def __class__(self) -> type:
         then, self._then = self._then, lambda: None
         then()
@@ -221,7 +221,7 @@ def test_an_ask_from_another_thread_to_a_closed_loop_fails_too() -> None:
     def send() -> None:
         try:
             ref.ask("anybody there?", block=True)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
             raised.append(error)
 
     thread = threading.Thread(target=send, daemon=True)

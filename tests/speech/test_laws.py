@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import pairwise
+
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.speech import RemovedSpan, SpeechChunk, SpeechPipeline, SpeechSettings
+from actors.speech import SpeechPipeline, SpeechSettings
 
-from .grammar import cut, texts
-
-Spoken = tuple[list[SpeechChunk], list[RemovedSpan]]
+from .grammar import Spoken, cut, hear, texts
 
 MANY = settings(max_examples=250, derandomize=True, deadline=None, database=None)
 SPEAKABLE = regex.compile(r"[\p{L}\p{N}\p{Sc}\p{Sm}]")
@@ -28,18 +29,8 @@ CHOICES = st.sampled_from(
 PLACES = st.lists(st.integers(0, 400), max_size=30)
 
 
-def speak(tokens: list[str], choice: SpeechSettings, pauses: set[int] | None = None) -> Spoken:
-    pipeline = SpeechPipeline(choice)
-    chunks: list[SpeechChunk] = []
-    removed: list[RemovedSpan] = []
-    at = 0
-    for token in tokens:
-        chunks += pipeline.feed(token)
-        at += len(token)
-        if pauses and at in pauses:
-            chunks += pipeline.flush(final=False)
-        removed += pipeline.take_removed()
-    return chunks + pipeline.flush(), removed + pipeline.take_removed()
+def speak(tokens: list[str], choice: SpeechSettings, pauses: Collection[int] = ()) -> Spoken:
+    return hear(SpeechPipeline(choice), tokens, pauses)
 
 
 def assert_tiles(text: str, spoken: Spoken) -> None:
@@ -77,7 +68,7 @@ def test_chunks_and_removed_spans_tile_the_text(text: str, choice: SpeechSetting
     chunks, removed = spoken = speak([text], choice)
     assert_tiles(text, spoken)
     for gaps in (removed, *(chunk.removed for chunk in chunks)):
-        for before, after in zip(gaps, gaps[1:], strict=False):  # noqa: RUF007
+        for before, after in pairwise(gaps):
             assert before.end <= after.start
             assert before.end < after.start or before.rule != after.rule, "adjacent spans of one rule are one"
     for chunk in chunks:

@@ -15,7 +15,7 @@ class Louder:
     def feed(self, pieces: list[Piece]) -> list[Piece]:
         return [p._replace(text=p.text.upper()) if isinstance(p, Text) else p for p in pieces]
 
-    def flush(self, final: bool = True) -> list[Piece]:  # noqa: ARG002  (a stage is asked so)
+    def flush(self, final: bool = True) -> list[Piece]:
         return []
 
 

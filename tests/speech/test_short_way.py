@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.speech import RemovedSpan, SpeechChunk, SpeechPipeline, SpeechSettings
+from actors.speech import SpeechPipeline, SpeechSettings
 from actors.speech.row import Row
 
-from .grammar import ATOMS, cut
+from .grammar import ATOMS, cut, hear
 from .test_laws import CHOICES, MANY, PLACES
 
 WORDS = [
@@ -22,21 +22,6 @@ prose = st.lists(st.sampled_from(WORDS), min_size=1, max_size=24).map("".join)
 mixed = st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from([*ATOMS, *URLS])), min_size=1, max_size=24).map(
     "".join
 )
-
-Heard = tuple[list[SpeechChunk], list[RemovedSpan]]
-
-
-def hear(speech: SpeechPipeline | Row, tokens: list[str], pauses: set[int]) -> Heard:
-    chunks: list[SpeechChunk] = []
-    removed: list[RemovedSpan] = []
-    at = 0
-    for token in tokens:
-        chunks += speech.feed(token)
-        at += len(token)
-        if at in pauses:
-            chunks += speech.flush(final=False)
-        removed += speech.take_removed()
-    return chunks + speech.flush(), removed + speech.take_removed()
 
 
 @MANY
