@@ -11,6 +11,7 @@ import sys
 from signal import SIG_IGN, SIGINT, signal
 from typing import NoReturn
 
+from actors.fleet.settings import FleetSettings
 from actors.gateway.settings import GatewaySettings
 from actors.speak.exit_codes import ExitCode, ended_by
 from actors.speak.lines import complain
@@ -40,7 +41,7 @@ def _run(arguments: list[str]) -> int:
         from actors.gateway.command import add_commands  # noqa: PLC0415 - needs the extra
         from actors.speak.command import app, run_command  # noqa: PLC0415 - needs the extra
 
-        for variable, meant in misspelt_settings(os.environ, Settings, GatewaySettings):
+        for variable, meant in misspelt_settings(os.environ, Settings, GatewaySettings, FleetSettings):
             complain(f"{variable} is no setting: {meant} is meant, perhaps")
         add_commands(app)
         add_fleet_commands(app)

@@ -123,9 +123,11 @@ def test_a_misspelt_setting_is_named_with_the_one_that_is_meant(antiphon) -> Non
     others = {"ANTIPHON_HOME": "/", "ANTIPHON_VERSION": "1", "QUEUE_MAXSISE": "9"}
     assert antiphon("speak", "-", env={**meant, **others}).stderr == ""
 
-    done = antiphon("speak", "-", env={"ANTIPHON_QUEUE_MAXSISE": "9", "ANTIPHON_GATEWAY_DRAIN_SECOND": "1"})
+    slips = {"ANTIPHON_QUEUE_MAXSISE": "9", "ANTIPHON_GATEWAY_DRAIN_SECOND": "1", "ANTIPHON_FLEET_CONTROLPORT": "1"}
+    done = antiphon("speak", "-", env=slips)
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
+        "antiphon: ANTIPHON_FLEET_CONTROLPORT is no setting: ANTIPHON_FLEET_CONTROL_PORT is meant, perhaps",
         "antiphon: ANTIPHON_GATEWAY_DRAIN_SECOND is no setting: ANTIPHON_GATEWAY_DRAIN_SECONDS is meant, perhaps",
         "antiphon: ANTIPHON_QUEUE_MAXSISE is no setting: ANTIPHON_QUEUE_MAXSIZE is meant, perhaps",
     ]
