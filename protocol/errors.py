@@ -96,6 +96,8 @@ class GatewayCode(StrEnum):
     """The connection was given up; the turn's outcome is told."""
     REPLAY_GAP = "replay_gap"
     """The events after `after_seq` are not kept any more, or there are none of that number."""
+    NODE_LOST = "node_lost"
+    """The process that had the connection died, and the turn with it; `authorize` anew."""
     TURN_NOT_FOUND = "turn_not_found"
     """The connection has no such turn."""
     TURN_ACTIVE = "turn_active"

@@ -10,3 +10,9 @@ Thespian is the control plane alone. A turn lives and ends in its node's process
 
 Needs the extra `fleet`. `antiphon fleet up` starts one.
 """
+
+from __future__ import annotations
+
+from actors.fleet.here import Here, here
+
+__all__ = ["Here", "here"]

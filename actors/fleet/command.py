@@ -221,6 +221,29 @@ def interrupt(
     return ExitCode.SPOKEN
 
 
+@fleet.command(short_help="Show a connection and its last turns.")
+@_needs_extra
+def show(
+    connection: Annotated[str, typer.Argument(metavar="CONNECTION", help="Its id.")],
+    turn: Annotated[str | None, typer.Option(metavar="TURN", help="This turn alone.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
+    control_port: ControlPort = None,
+) -> int:
+    """Show where a connection is, and of its last turns what was written, delivered and heard."""
+    from actors.fleet.mail import LookUp
+
+    with _control(control_port) as control:
+        found = control.ask(LookUp(connection, turn))
+    if as_json:
+        print(json.dumps(asdict(found), indent=2))
+        return ExitCode.SPOKEN
+    print(f"{found.connection_id}  user {found.user_id}  on {found.node}, {found.address}")
+    for each in found.turns:
+        written, delivered, heard = map(len, (each.generated_text, each.delivered_text, each.played_text))
+        print(f"  {each.turn_id}  {each.status}  {written} characters, {delivered} delivered, {heard} heard")
+    return ExitCode.SPOKEN
+
+
 @fleet.command(short_help="End the fleet of this host.")
 @_needs_extra
 def down(control_port: ControlPort = None) -> int:

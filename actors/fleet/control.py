@@ -10,17 +10,17 @@ from typing import Any, Self
 
 from thespian.actors import ActorSystem, ActorSystemException
 
-from actors.fleet.mail import Refused
+from actors.fleet.mail import accepted
 from actors.fleet.settings import FleetSettings
-from actors.fleet.supervisor import FleetSupervisor
-from actors.fleet.transport import FleetBase
-from protocol.errors import AntiphonError, FleetNotRunningError, FleetTimeoutError
+from actors.fleet.transport import KEY, FleetBase
+from protocol.errors import FleetNotRunningError, FleetTimeoutError
 
 __all__ = ["ANSWER_SECONDS", "Control", "is_taken"]
 
 ANSWER_SECONDS = 10.0
 """For questions that are answered at once."""
 
+_ACTOR = "actors.fleet.supervisor.FleetSupervisor"
 _SUPERVISOR = "antiphon fleet supervisor"
 _LOGGING = {
     "version": 1,
@@ -30,7 +30,6 @@ _LOGGING = {
     "loggers": {"antiphon": {"level": "INFO"}},
 }
 """Of Thespian's logging process, which writes what the supervisor and Thespian itself log."""
-_REFUSALS = {error.code: error for error in AntiphonError.__subclasses__()}
 
 
 class _Named:
@@ -57,11 +56,13 @@ class Control:
         if not start and not is_taken(settings):
             raise FleetNotRunningError(f"no fleet answers on {here}")
         os.environ["THESPIAN_BASE_IPADDR"] = settings.control_host
+        if settings.key is not None:
+            os.environ[KEY] = settings.key.get_secret_value()
         capabilities = {"Admin Port": settings.control_port}
         try:
-            self._base = FleetBase(_Named(capabilities), _LOGGING)
+            self._base = FleetBase(_Named(capabilities), _LOGGING, start=start)
             self._system = ActorSystem(self._base, capabilities, transientUnique=True)
-            self._supervisor = self._system.createActor(FleetSupervisor, globalName=_SUPERVISOR)
+            self._supervisor = self._system.createActor(_ACTOR, globalName=_SUPERVISOR)
         except ActorSystemException as failure:
             raise FleetNotRunningError(f"what listens on {here} does not answer as a fleet does: {failure}") from None
 
@@ -75,9 +76,7 @@ class Control:
         answer = self._system.ask(self._supervisor, question, timedelta(seconds=seconds))
         if answer is None:
             raise FleetTimeoutError(f"the fleet did not answer within {seconds:g} s")
-        if isinstance(answer, Refused):
-            raise _REFUSALS[answer.code](answer.message)
-        return answer
+        return accepted(answer)
 
     def end_thespian(self) -> None:
         """Have Thespian's admin end, with whatever actors are left."""

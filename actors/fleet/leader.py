@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 from collections.abc import Callable
@@ -24,12 +25,14 @@ from actors.fleet.mail import Plan, Started, StartFleet, StopFleet, Stopped
 from actors.fleet.settings import FleetSettings
 from actors.fleet.transport import GUARDED
 from actors.gateway.agents import find_agent
+from actors.gateway.origins import is_loopback
 from actors.gateway.server import bind, gateway_on, name_of
 from actors.gateway.settings import GatewaySettings
-from protocol.errors import FleetBrokenError, FleetRunningError
+from protocol.errors import BadArgumentError, FleetBrokenError, FleetRunningError
 
 __all__ = ["Leader"]
 
+_RESUME_KEY = "ANTIPHON_GATEWAY_RESUME_KEY"
 _START_SECONDS = 90.0
 _END_SECONDS = 10.0
 """Beyond the time that turns may take to finish."""
@@ -74,6 +77,11 @@ class Leader:
 
         """
         gateway = GatewaySettings()
+        if self._settings.key is None and not is_loopback(self._settings.control_host):
+            raise BadArgumentError(
+                f"the control plane can be reached from elsewhere at {self._settings.control_host}, and whoever "
+                "reaches it can run code: set ANTIPHON_FLEET_KEY to 32 characters or more that nobody can guess"
+            )
         if is_taken(self._settings):
             where = f"{self._settings.control_host} port {self._settings.control_port}"
             raise FleetRunningError(f"a fleet runs already, or something else listens on {where}")
@@ -99,6 +107,7 @@ class Leader:
 
     def _lead(self, plan: Plan, ready: Callable[[str], None]) -> None:
         os.environ[GUARDED] = str(os.getpid())
+        os.environ.setdefault(_RESUME_KEY, secrets.token_urlsafe(32))  # the nodes of this host have the same
         with Control(self._settings, start=True) as control:
             _forget_forked_half()
             try:

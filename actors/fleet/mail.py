@@ -2,6 +2,7 @@
 
 Three parties: the outside (the commands of `antiphon fleet`, and the leader), the supervisor, the nodes. What the
 outside asks about one connection the supervisor passes on to its node (`Passed`), which answers the asker itself.
+A node asks as the outside does, with a number, because it may have several questions open (`Ask`, `Answer`).
 """
 
 from __future__ import annotations
@@ -11,15 +12,24 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from protocol.errors import AntiphonError
+
 __all__ = [
+    "Answer",
+    "Ask",
     "AskStatus",
+    "ConnectionReport",
     "Drain",
     "Drained",
+    "Find",
     "FleetStatus",
+    "Found",
     "Interrupt",
     "Interrupted",
     "LaunchNode",
+    "LookUp",
     "Moved",
+    "NodeAsker",
     "NodeFailed",
     "NodeReport",
     "NodeServing",
@@ -35,6 +45,9 @@ __all__ = [
     "Started",
     "StopFleet",
     "Stopped",
+    "TurnReport",
+    "accepted",
+    "addressed",
 ]
 
 
@@ -172,6 +185,56 @@ class Interrupted:
 
 
 @dataclass(frozen=True)
+class LookUp:
+    """What do you know of a connection, and of this turn of it? `ConnectionReport`."""
+
+    connection_id: str
+    turn_id: str | None = None
+
+
+@dataclass(frozen=True)
+class TurnReport:
+    """A turn's ledger."""
+
+    turn_id: str
+    status: str
+    reason: str | None
+    generated_text: str
+    delivered_text: str
+    played_text: str
+
+
+@dataclass(frozen=True)
+class ConnectionReport:
+    """A connection, from its node."""
+
+    connection_id: str
+    node: str
+    address: str
+    """Of the node."""
+    user_id: str
+    attached: bool
+    """Whether it has a socket; otherwise its client is waited for."""
+    turns: tuple[TurnReport, ...]
+    """The last ones, or the one that was asked for; those whose retention is over are not known any more."""
+
+
+@dataclass(frozen=True)
+class Find:
+    """Where is a connection? `Found`."""
+
+    connection_id: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """At the node of this address; if there is none: it died with its node, or nobody knows of it."""
+
+    address: str | None
+    died: bool = False
+
+
+@dataclass(frozen=True)
 class StopFleet:
     """Drain all nodes and end them; `Stopped`."""
 
@@ -252,4 +315,48 @@ class Passed:
     """What somebody outside asks a node about one of its connections; answered to `asker`."""
 
     asker: Any
-    request: Interrupt
+    request: Interrupt | LookUp
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a node asks the supervisor: anything that the outside may ask, and `Find`."""
+
+    number: int
+    question: Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to the `Ask` of that number."""
+
+    number: int
+    answer: Any
+
+
+@dataclass(frozen=True)
+class NodeAsker:
+    """A node that has asked, in the place of the address of somebody outside."""
+
+    node: Any
+    number: int
+
+
+def addressed(asker: Any, answer: Any) -> tuple[Any, Any]:
+    """Return to whom an answer goes, and what is sent there."""
+    return (asker.node, Answer(asker.number, answer)) if isinstance(asker, NodeAsker) else (asker, answer)
+
+
+def accepted(answer: Any) -> Any:
+    """Return an answer that is none of the refusals.
+
+    Raises:
+        AntiphonError: it is one; the error that says why.
+
+    """
+    if isinstance(answer, Refused):
+        raise _REFUSALS[answer.code](answer.message)
+    return answer
+
+
+_REFUSALS = {error.code: error for error in AntiphonError.__subclasses__()}

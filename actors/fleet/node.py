@@ -16,7 +16,7 @@ from typing import Any
 
 from thespian.actors import ActorTypeDispatcher, ThespianWatch
 
-from actors.fleet.mail import Drain, LaunchNode, Passed, Report
+from actors.fleet.mail import Answer, Drain, LaunchNode, Passed, Report, addressed
 from actors.fleet.serving import NodeServer
 from actors.gateway.server import log_to_standard_error
 
@@ -73,9 +73,14 @@ class NodeActor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian has no t
             return
 
         async def answer() -> None:
-            self._say(message.asker, await server.answer(message.request))
+            self._say(*addressed(message.asker, await server.answer(message.request)))
 
         server.post(answer)
+
+    def receiveMsg_Answer(self, message: Answer, _sender: Any) -> None:  # noqa: N802
+        """Give it to whoever waits for it."""
+        if self._server is not None:
+            self._server.answered(message)
 
     def _say(self, address: Any, message: Any) -> None:
         """Have something sent; from any thread."""

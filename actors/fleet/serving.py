@@ -18,29 +18,44 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
+from actors.fleet.here import this_is
 from actors.fleet.mail import (
+    Answer,
+    Ask,
+    ConnectionReport,
     Drained,
+    Find,
+    Found,
     Interrupt,
     Interrupted,
     LaunchNode,
+    LookUp,
     Moved,
     NodeFailed,
     NodeReport,
     NodeServing,
     Refused,
+    TurnReport,
+    accepted,
 )
 from actors.gateway.agents import find_agent
 from actors.gateway.application import Gateway
+from actors.gateway.neighbours import Place
 from actors.gateway.server import Server, bind, collect_garbage_rarely, gateway_on, listen, name_of
+from actors.gateway.session import Session
 from actors.gateway.settings import GatewaySettings
-from protocol.errors import AntiphonError, FleetConnectionNotFoundError
+from protocol.errors import AntiphonError, FleetConnectionNotFoundError, FleetTimeoutError
 
 __all__ = ["NodeServer"]
 
-_GATHER_SECONDS = 0.05
+_GATHER_SECONDS = 0.01
 """How long what the directory is to know may gather before it is sent."""
+_FIND_PAUSES = (0.0, 0.02, 0.1, 0.3)
+_ANSWER_SECONDS = 5.0
+_TURNS_SHOWN = 10
 _BROKEN = 70
 """The exit code of a node whose thread failed."""
 
@@ -65,6 +80,8 @@ class NodeServer:
         self._opened: dict[str, None] = {}
         self._ended: dict[str, None] = {}
         self._gathering = False
+        self._numbers = count(1)
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
 
     def start(self) -> None:
         """Begin to serve: `NodeServing` or `NodeFailed` will be said."""
@@ -110,6 +127,7 @@ class NodeServer:
 
     def _serving(self) -> None:
         self._loop = asyncio.get_running_loop()
+        this_is(self)
         self._say(NodeServing(self.name, os.getpid(), self._address))
 
     # What the supervisor asks.
@@ -126,14 +144,68 @@ class NodeServer:
         await self._app.drain()
         self._server.should_exit = True
 
-    async def answer(self, request: Interrupt) -> Interrupted | Refused:
-        """Do what somebody outside wants of a connection that is here."""
-        processor = self._app.system.get(request.connection_id)
-        if processor is None:
+    async def answer(self, request: Interrupt | LookUp) -> Interrupted | ConnectionReport | Refused:
+        """Do what somebody elsewhere wants of a connection that is here."""
+        session = self._app.sessions.get(request.connection_id)
+        if session is None:
             missing = f"connection {request.connection_id} is not on {self.name} any more"
             return Refused(FleetConnectionNotFoundError.code, missing)
-        turns = await processor.interrupt_all_active_turns(request.reason)
-        return Interrupted(request.connection_id, self.name, turns)
+        if isinstance(request, Interrupt):
+            turns = await session.processor.interrupt_all_active_turns(request.reason)
+            return Interrupted(request.connection_id, self.name, turns)
+        return self._look_up(session, request.turn_id)
+
+    def _look_up(self, session: Session, turn_id: str | None) -> ConnectionReport:
+        wanted = session.turns[-_TURNS_SHOWN:] if turn_id is None else (turn_id,)
+        turns = [turn for turn in map(session.processor.get_turn, wanted) if turn is not None]
+        return ConnectionReport(
+            connection_id=session.connection_id,
+            node=self.name,
+            address=self._address,
+            user_id=session.user,
+            attached=session.link is not None,
+            turns=tuple(
+                TurnReport(
+                    turn.turn_id,
+                    str(turn.status),
+                    turn.reason,
+                    turn.generated_text,
+                    turn.delivered_text,
+                    turn.played_text,
+                )
+                for turn in turns
+            ),
+        )
+
+    # What this node asks.
+
+    async def ask(self, question: Any) -> Any:
+        """Ask the supervisor, as `Control.ask()` does from outside.
+
+        Raises:
+            AntiphonError: it was refused, or there was no answer in time.
+
+        """
+        number = next(self._numbers)
+        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
+        self._say(Ask(number, question))
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return accepted(await waiting)
+        except TimeoutError:
+            raise FleetTimeoutError(f"the fleet did not answer within {_ANSWER_SECONDS:g} s") from None
+        finally:
+            del self._waiting[number]
+
+    def answered(self, answer: Answer) -> None:
+        """Give an answer to whoever waits for it; from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._settle, answer)
+
+    def _settle(self, answer: Answer) -> None:
+        waiting = self._waiting.get(answer.number)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer.answer)
 
     # What the gateway tells (`Neighbours`).
 
@@ -147,6 +219,18 @@ class NodeServer:
         if self._opened.pop(connection_id, self) is self:  # or nobody has heard of it yet
             self._ended[connection_id] = None
             self._gather()
+
+    async def find(self, connection_id: str) -> Place | None:
+        """See `Neighbours`."""
+        try:
+            for pause in _FIND_PAUSES:
+                await asyncio.sleep(pause)  # a client may come back before the directory has heard of it
+                found: Found = await self.ask(Find(connection_id))
+                if found.address is not None or found.died:
+                    return Place(found.address)
+        except FleetTimeoutError:
+            _log.warning("%s: the supervisor did not say where connection %s is", self.name, connection_id)
+        return None
 
     def _gather(self) -> None:
         if not self._gathering:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from protocol.errors import BadSettingsError
@@ -28,6 +28,8 @@ class FleetSettings(BaseSettings):
     control_host: str = "127.0.0.1"
     """The address that Thespian listens on, and gives to other hosts."""
     control_port: int = Field(8790, ge=1, le=65_535)
+    key: SecretStr | None = Field(None, min_length=32)
+    """Seals every message of the control plane; all its hosts and commands have the same. Needed beyond loopback."""
 
     def __init__(self, **values: Any) -> None:
         try:

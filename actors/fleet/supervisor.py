@@ -28,13 +28,18 @@ from typing import Any
 from thespian.actors import ActorExitRequest, ActorTypeDispatcher, ChildActorExited, WakeupMessage
 
 from actors.fleet.mail import (
+    Ask,
     AskStatus,
     Drain,
     Drained,
+    Find,
     FleetStatus,
+    Found,
     Interrupt,
     LaunchNode,
+    LookUp,
     Moved,
+    NodeAsker,
     NodeFailed,
     NodeReport,
     NodeServing,
@@ -50,8 +55,8 @@ from actors.fleet.mail import (
     StartFleet,
     StopFleet,
     Stopped,
+    addressed,
 )
-from actors.fleet.node import NodeActor
 from actors.fleet.restarts import RestartPolicy
 from protocol.errors import (
     AntiphonError,
@@ -65,6 +70,8 @@ from protocol.errors import (
 
 __all__ = ["FleetSupervisor"]
 
+_NODE = "actors.fleet.node.NodeActor"
+"""By its name, so that only the nodes load what a gateway needs."""
 _START_SECONDS = 60.0
 """A node that does not serve by then is ended, and counts as one that died."""
 _SURVEY_SECONDS = 1.0
@@ -72,6 +79,9 @@ _SURVEY_SECONDS = 1.0
 _EXIT_SECONDS = 2.0
 """How long a node's process may take to end once it has drained."""
 _DRAIN_SLACK_SECONDS = 5.0
+_DIED_SECONDS = 120.0
+_DIED_KEPT = 100_000
+"""How long, and how many connections that died with their nodes are remembered, for clients that come back."""
 
 _log = logging.getLogger("antiphon.fleet")
 
@@ -118,6 +128,8 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         self._starter: Any = None
         self._nodes: dict[str, _Node] = {}
         self._directory: dict[str, str] = {}
+        self._died: dict[str, float] = {}
+        """Connections that died with their nodes, and when."""
         self._surveys: dict[int, _Survey] = {}
         self._numbers = count(1)
         self._rolls: list[_Roll] = []
@@ -129,7 +141,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
     def receiveMsg_StartFleet(self, message: StartFleet, sender: Any) -> None:  # noqa: N802 - as Thespian calls it
         """Launch every node."""
         if self._plan is not None:
-            self.send(sender, _refused(FleetRunningError, "the fleet runs already"))
+            self._answer(sender, _refused(FleetRunningError, "the fleet runs already"))
             return
         self._plan, self._starter = message.plan, sender
         for number in range(1, message.plan.nodes + 1):
@@ -139,7 +151,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
     def _launch(self, node: _Node) -> None:
         node.life += 1
         node.state, node.pid, node.address = NodeState.STARTING, None, None
-        node.actor = self.createActor(NodeActor)
+        node.actor = self.createActor(_NODE)
         assert self._plan is not None, "nodes come with a plan"
         self.send(node.actor, LaunchNode(node.name, self._plan))
         self._later(_START_SECONDS, partial(self._too_slow, node, node.life))
@@ -197,17 +209,28 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         lost = [connection for connection, name in self._directory.items() if name == node.name]
         for connection in lost:
             del self._directory[connection]
+        if not meant:
+            self._remember(lost)
         node.actor = node.pid = node.address = None
         if meant or self._stopping:
             node.state = NodeState.DRAINED
         else:
             self._mourn(node, len(lost))
         for asker in node.asked_to_drain:
-            self.send(asker, Drained(node.name))
+            self._answer(asker, Drained(node.name))
         node.asked_to_drain.clear()
         for roll in tuple(self._rolls):
             roll.go_on()
         self._if_all_ended()
+
+    def _remember(self, died: list[str]) -> None:
+        now = time.monotonic()
+        self._died.update(dict.fromkeys(died, now))
+        while self._died:
+            first, since = next(iter(self._died.items()))
+            if len(self._died) <= _DIED_KEPT and now - since < _DIED_SECONDS:
+                break
+            del self._died[first]
 
     def _mourn(self, node: _Node, lost: int) -> None:
         why = f" ({node.last_failure})" if node.last_failure else ""
@@ -241,7 +264,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         if node is None:
             return
         if node.state not in (NodeState.SERVING, NodeState.DRAINING):
-            self.send(sender, _refused(NodeBusyError, f"{node.name} is {node.state}"))
+            self._answer(sender, _refused(NodeBusyError, f"{node.name} is {node.state}"))
             return
         node.asked_to_drain.append(sender)
         self._drain(node)
@@ -282,7 +305,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
 
     def _rolled(self, asker: Any, names: tuple[str, ...], roll: _Roll, failed: str | None) -> None:
         self._rolls.remove(roll)
-        self.send(asker, Restarted(names) if failed is None else _refused(NodeBusyError, failed))
+        self._answer(asker, Restarted(names) if failed is None else _refused(NodeBusyError, failed))
 
     def receiveMsg_StopFleet(self, message: StopFleet, sender: Any) -> None:  # noqa: N802
         """End every node, in good form unless it is to be at once."""
@@ -330,19 +353,41 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
 
     def receiveMsg_Interrupt(self, message: Interrupt, sender: Any) -> None:  # noqa: N802
         """Pass it on to the connection's node."""
-        name = self._directory.get(message.connection_id)
+        self._pass_on(message, sender)
+
+    def receiveMsg_LookUp(self, message: LookUp, sender: Any) -> None:  # noqa: N802
+        """Pass it on to the connection's node."""
+        self._pass_on(message, sender)
+
+    def _pass_on(self, request: Interrupt | LookUp, asker: Any) -> None:
+        name = self._directory.get(request.connection_id)
         if name is None:
-            missing = f"no node has a connection {message.connection_id}"
-            self.send(sender, _refused(FleetConnectionNotFoundError, missing))
+            missing = f"no node has a connection {request.connection_id}"
+            self._answer(asker, _refused(FleetConnectionNotFoundError, missing))
         else:
-            self.send(self._nodes[name].actor, Passed(sender, message))
+            self.send(self._nodes[name].actor, Passed(asker, request))
+
+    def receiveMsg_Find(self, message: Find, sender: Any) -> None:  # noqa: N802
+        """Say where a connection is."""
+        name = self._directory.get(message.connection_id)
+        if name is not None:
+            self._answer(sender, Found(self._nodes[name].address))
+        else:
+            self._answer(sender, Found(None, died=message.connection_id in self._died))
+
+    def receiveMsg_Ask(self, message: Ask, sender: Any) -> None:  # noqa: N802
+        """A node has a question."""
+        self.receiveMessage(message.question, NodeAsker(sender, message.number))
+
+    def _answer(self, asker: Any, answer: Any) -> None:
+        self.send(*addressed(asker, answer))
 
     # How it is going.
 
     def receiveMsg_AskStatus(self, _message: AskStatus, sender: Any) -> None:  # noqa: N802
         """Ask the nodes, and answer when they have, or when the time is over."""
         if self._plan is None:  # made by the question: there is no fleet
-            self.send(sender, _refused(FleetNotRunningError, "no fleet runs here"))
+            self._answer(sender, _refused(FleetNotRunningError, "no fleet runs here"))
             self.send(self.myAddress, ActorExitRequest())
             return
         number = next(self._numbers)
@@ -372,7 +417,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         for report in survey.reports.values():
             figures.update(report.figures)
         nodes = tuple(self._status(node, survey) for node in self._nodes.values())
-        self.send(
+        self._answer(
             survey.asker,
             FleetStatus(
                 address=self._plan.address,
@@ -404,7 +449,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
     def _find(self, name: str, asker: Any) -> _Node | None:
         node = self._nodes.get(name)
         if node is None:
-            self.send(
+            self._answer(
                 asker, _refused(NodeNotFoundError, f"there is no node {name}; there are {', '.join(self._nodes)}")
             )
         return node

@@ -23,10 +23,11 @@ from actors.gateway.limits import Attempts, Heads
 from actors.gateway.link import Link
 from actors.gateway.origins import OriginCheck
 from actors.gateway.page import console_routes
+from actors.gateway.relay import Relay, relayed_from
 from actors.gateway.session import Outcome, Session
 from actors.gateway.settings import GatewaySettings
 from actors.gateway.socket import Socket, SocketGone
-from actors.gateway.tokens import LOCAL_USER
+from actors.gateway.tokens import LOCAL_USER, Seal
 from actors.system import ConversationSystem
 from protocol.commands import read_command
 from protocol.errors import AntiphonError, BadCommandError, GatewayCode, SystemClosedError
@@ -88,6 +89,7 @@ class Gateway:
         self.authenticator = authenticator
         self.settings = settings
         self.neighbours = neighbours
+        self.seal = Seal(None if settings.resume_key is None else settings.resume_key.get_secret_value())
         self.draining = False
         self.sessions: dict[str, Session] = {}
         self.outcomes: OrderedDict[str, Outcome] = OrderedDict()
@@ -97,6 +99,7 @@ class Gateway:
         self._check = OriginCheck(settings.allowed_origins, settings.allowed_hosts)
         self._owns_system = False
         self._heartbeat: asyncio.Task[None] | None = None
+        self._relays: set[Relay] = set()
         self._chores: set[asyncio.Task[None]] = set()
         self._app = Starlette(
             routes=[
@@ -147,6 +150,8 @@ class Gateway:
         links = [session.link for session in self.sessions.values() if session.link is not None]
         for link in links:
             link.draining = True
+        for relay in tuple(self._relays):
+            self._chore(relay.here.close(CloseCode.RESTART, GatewayCode.DRAINING))
         speaking = [link.speaking for link in links if link.speaking is not None]
         for session in tuple(self.sessions.values()):
             if session.link is None or session.link.speaking is None:
@@ -228,8 +233,6 @@ class Gateway:
             session.grace.cancel()
         self.sessions.pop(session.connection_id, None)
         self.heads.leave(session.user)
-        if self.neighbours is not None:
-            self.neighbours.ended(session.connection_id)
         self._chore(self._end(session, reason, code, word))
 
     async def _end(self, session: Session, reason: str, code: CloseCode | None, word: GatewayCode | None) -> None:
@@ -238,12 +241,16 @@ class Gateway:
             await session.processor.interrupt_all_active_turns(reason)
         self.outcomes[connection_id] = session.outcome()
         while len(self.outcomes) > self.settings.max_outcomes:
-            self.outcomes.popitem(last=False)
-        asyncio.get_running_loop().call_later(self.settings.outcome_seconds, self.outcomes.pop, connection_id, None)
+            self._forget(next(iter(self.outcomes)))
+        asyncio.get_running_loop().call_later(self.settings.outcome_seconds, self._forget, connection_id)
         if link is not None and code is not None:
             await link.socket.close(code, word or "")
             link.detach()
         await session.processor.shutdown()
+
+    def _forget(self, connection_id: str) -> None:
+        if self.outcomes.pop(connection_id, None) is not None and self.neighbours is not None:
+            self.neighbours.ended(connection_id)
 
     def _chore(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -301,10 +308,15 @@ class Gateway:
     async def _converse(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         """Serve one socket, from its handshake to its end."""
         socket = Socket(scope, receive, send)
+        client = relayed_from(socket, self.seal)
+        if client is not None:
+            socket.comes_from(client)
         self.heads.sockets += 1
         try:
             link = await self._let_in(socket)
-            if link is not None:
+            if isinstance(link, Relay):
+                await self._relay(link)
+            elif link is not None:
                 await self._listen(link)
         except SocketGone:
             pass
@@ -317,7 +329,14 @@ class Gateway:
         finally:
             self.heads.sockets -= 1
 
-    async def _let_in(self, socket: Socket) -> Link | None:
+    async def _relay(self, relay: Relay) -> None:
+        self._relays.add(relay)
+        try:
+            await relay.run()
+        finally:
+            self._relays.discard(relay)
+
+    async def _let_in(self, socket: Socket) -> Link | Relay | None:
         self.heads.unauthorized += 1
         try:
             await socket.accept()

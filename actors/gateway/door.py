@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from actors.gateway.link import Link
+from actors.gateway.relay import Relay, UnreachableError
 from actors.gateway.tokens import LOCAL_USER, identify, same, token_hash
 from protocol.commands import Authorize, Command, Resume, read_command
 from protocol.errors import BadCommandError, GatewayCode, ReplayGapError, TurnNotFoundError
@@ -21,9 +22,11 @@ from protocol.messages import (
     ResumeError,
     ResumeSuccess,
 )
+from protocol.turn import TurnStatus
 
 if TYPE_CHECKING:
     from actors.gateway.application import Gateway
+    from actors.gateway.neighbours import Place
     from actors.gateway.session import Session
     from actors.gateway.socket import Socket
     from actors.stream import EventStream
@@ -39,7 +42,7 @@ class Door:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def enter(self, socket: Socket) -> Link | None:
+    async def enter(self, socket: Socket) -> Link | Relay | None:
         """Read the first message and answer it. None: the socket was closed.
 
         Raises:
@@ -63,7 +66,7 @@ class Door:
             return await self._admit(socket, command)
         return None
 
-    async def _admit(self, socket: Socket, command: Command) -> Link | None:
+    async def _admit(self, socket: Socket, command: Command) -> Link | Relay | None:
         if self._gateway.draining:
             going = GatewayError(code=GatewayCode.DRAINING, error="the server is going down")
             await _refuse(socket, CloseCode.RESTART, going)
@@ -90,7 +93,7 @@ class Door:
         session = gateway.open(user, command)
         link = gateway.attach(session, socket)
         socket.log.info("opened")
-        token = session.new_token()
+        token = session.new_token(gateway.seal)
         answer = AuthorizeSuccess(connection_id=session.connection_id, resume_token=token)
         await self._welcome(link, answer)
         return link
@@ -112,7 +115,7 @@ class Door:
             socket.log.exception("the authenticator failed")
             return None
 
-    async def _resume(self, socket: Socket, command: Resume) -> Link | None:
+    async def _resume(self, socket: Socket, command: Resume) -> Link | Relay | None:
         gateway = self._gateway
         now, address = asyncio.get_running_loop().time(), socket.address or ""
         if gateway.attempts.exhausted(address, now):
@@ -133,6 +136,14 @@ class Door:
             )
             await _refuse(socket, CloseCode.NOT_AUTHORIZED, error)
             return None
+        if (
+            session is None
+            and gateway.neighbours is not None
+            and gateway.seal.knows(command.connection_id, command.resume_token)
+        ):
+            place = await gateway.neighbours.find(command.connection_id)
+            if place is not None:
+                return await self._go_elsewhere(socket, command, place)
         # The authenticator may take its time, and somebody else may come with the same token meanwhile.
         if session is None or not right or not await self._still_known(socket, session, given):
             gateway.attempts.failed(address, now)
@@ -140,6 +151,28 @@ class Door:
             await _refuse(socket, CloseCode.NOT_AUTHORIZED, refusal)
             return None
         return await self._go_on(socket, session, command)
+
+    async def _go_elsewhere(self, socket: Socket, command: Resume, place: Place) -> Relay | None:
+        """Reach the gateway that has the connection, or say that there is none any more."""
+        gateway = self._gateway
+        if place.address is not None:
+            limit = gateway.settings.max_message_bytes
+            try:
+                return await Relay.open(socket, place.address, command, gateway.seal, limit)
+            except UnreachableError as unreachable:
+                if not unreachable.gone:
+                    socket.log.warning("%s is out of reach", place.address, exc_info=True)
+                    later = ResumeError(code=GatewayCode.INTERNAL, error="out of reach for now; come again")
+                    await _refuse(socket, CloseCode.RESTART, later)
+                    return None
+        lost = ResumeError(
+            code=GatewayCode.NODE_LOST,
+            error="the process that had the connection has died",
+            turn_id=command.turn_id,
+            turn_status=None if command.turn_id is None else TurnStatus.FAILED,
+        )
+        await _refuse(socket, CloseCode.NOT_AUTHORIZED, lost)
+        return None
 
     async def _still_known(self, socket: Socket, session: Session, given: bytes) -> bool:
         user = await self._identify(socket, session.credential)
@@ -166,7 +199,7 @@ class Door:
             return None
         if command.flow is not None:
             session.flow = command.flow
-        token = session.new_token()
+        token = session.new_token(self._gateway.seal)
         link = self._gateway.attach(session, socket)
         socket.log.info("resumed")
         answer = ResumeSuccess(

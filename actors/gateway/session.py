@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from actors.gateway.limits import Allowance
-from actors.gateway.tokens import new_resume_token, token_hash
+from actors.gateway.tokens import Seal, token_hash
 
 if TYPE_CHECKING:
     from actors.gateway.link import Link
@@ -84,9 +84,9 @@ class Session:
         """The connection's id."""
         return self.processor.connection_id
 
-    def new_token(self) -> str:
+    def new_token(self, seal: Seal) -> str:
         """Make the next resume token; the one before is of no use any more."""
-        token = new_resume_token()
+        token = seal.new_token(self.connection_id)
         self.resume_hash = token_hash(token)
         return token
 
@@ -104,6 +104,11 @@ class Session:
         """The turn that speaks."""
         active = self.processor.get_active_turns()
         return active[0].turn_id if active else None
+
+    @property
+    def turns(self) -> tuple[str, ...]:
+        """The turns that can be resumed, the last one last."""
+        return tuple(self._turns)
 
     def turns_after(self, turn_id: str) -> list[str]:
         """Return the turns that were started after this one."""

@@ -78,6 +78,9 @@ class GatewaySettings(BaseSettings):
     allowed_hosts: tuple[str, ...] = ()
     """The same for the `Host` header: `voice.example.com`."""
 
+    resume_key: SecretStr | None = Field(None, min_length=32)
+    """Seals resume tokens: the same for gateways that go on with each other's connections. Left out, it is drawn."""
+
     tokens: SecretStr | None = None
     """Stand-alone: `user:token`, one a line or separated by commas."""
     tokens_file: Path | None = None

@@ -15,7 +15,7 @@ from typing import Any
 
 from actors.gateway.origins import is_loopback
 from protocol.errors import BadCommandError, GatewayCode
-from protocol.messages import SUBPROTOCOL, CloseCode
+from protocol.messages import SUBPROTOCOL
 
 __all__ = ["ABORT", "Socket", "SocketGone"]
 
@@ -63,10 +63,20 @@ class Socket:
         client = scope.get("client")
         self.address: str | None = client[0] if client else None
         self.is_local = is_loopback(self.address)
-        headers = {key.lower(): value.decode("latin-1") for key, value in scope["headers"]}
-        self.request_id = _id(headers.get(b"x-request-id")) or uuid.uuid4().hex
-        self.trace_id = _trace_id(headers.get(b"traceparent")) or self.request_id
+        self._headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        self.request_id = _id(self.header("x-request-id")) or uuid.uuid4().hex
+        self.trace_id = _trace_id(self.header("traceparent")) or self.request_id
         self.log = self._log()
+
+    def header(self, name: str) -> str:
+        """Return a header of the request, empty if it has none of that (lower-case) name."""
+        text: str = self._headers.get(name, "")
+        return text
+
+    def comes_from(self, address: str) -> None:
+        """Believe that the client is at another address than the one that the socket came from."""
+        self.address = address
+        self.is_local = is_loopback(address)
 
     def _log(self, **ids: str) -> logging.LoggerAdapter[logging.Logger]:
         extra = {"request_id": self.request_id, "trace_id": self.trace_id, **ids}
@@ -132,7 +142,7 @@ class Socket:
             await self._say({"type": "websocket.send", "text": text})
             self.sending_since = None
 
-    async def close(self, code: CloseCode, reason: GatewayCode | str) -> None:
+    async def close(self, code: int, reason: GatewayCode | str) -> None:
         """Close with a code and a reason, behind what is being sent; cut off a client that does not read."""
         if self._closing:
             return
@@ -162,11 +172,11 @@ class Socket:
             raise SocketGone from gone
 
 
-def _id(text: str | None) -> str | None:
+def _id(text: str) -> str | None:
     """A client's own id is kept when it can stand in a log line."""
     return text if text and len(text) <= 64 and text.isascii() and text.replace("-", "").isalnum() else None
 
 
-def _trace_id(traceparent: str | None) -> str | None:
-    parts = (traceparent or "").split("-")
+def _trace_id(traceparent: str) -> str | None:
+    parts = traceparent.split("-")
     return _id(parts[1]) if len(parts) == 4 and len(parts[1]) == 32 else None

@@ -1,7 +1,9 @@
 """Tokens: how users are known, and how a connection is known again on another socket.
 
-A resume token is 128 random bits. Only its hash is kept, it is good for once, and whoever compares it takes the same
-time whatever is wrong with it. Tokens are never logged.
+A resume token is 128 random bits, sealed for its connection. Only its hash is kept, it is good for once, and whoever
+compares it takes the same time whatever is wrong with it. The seal says to a gateway that does not have the
+connection whether one with the same key has given this token for it; nothing else has to be told between them. Tokens
+are never logged.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from inspect import isawaitable
 
 from protocol.errors import BadArgumentError
 
-__all__ = ["LOCAL_USER", "Authenticator", "TokenTable", "identify", "new_resume_token", "same", "token_hash"]
+__all__ = ["LOCAL_USER", "Authenticator", "Seal", "TokenTable", "identify", "same", "token_hash"]
 
 Authenticator = Callable[[str | None], "str | Awaitable[str | None] | None"]
 """Takes the token of an `authorize`; gives the user's id, or None for a refusal."""
@@ -77,9 +79,35 @@ class TokenTable:
         return cls(users)
 
 
-def new_resume_token() -> str:
-    """Return a new token."""
-    return secrets.token_urlsafe(16)
+class Seal:
+    """What gateways with the same key can prove to each other.
+
+    Args:
+        key: left out, nobody else has it.
+
+    """
+
+    def __init__(self, key: str | None = None) -> None:
+        self._key = secrets.token_bytes(32) if key is None else key.encode()
+
+    def of(self, *parts: str) -> str:
+        """Return the seal of these."""
+        text = "".join(f"{len(part)}:{part}" for part in parts)
+        return hmac.new(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
+
+    def fits(self, seal: str, *parts: str) -> bool:
+        """Whether it is that of these; takes the same time for any answer."""
+        return same(self.of(*parts).encode(), seal.encode("utf-8", "surrogatepass"))
+
+    def new_token(self, connection_id: str) -> str:
+        """Return a new resume token."""
+        random = secrets.token_urlsafe(16)
+        return f"{random}.{self.of('resume', connection_id, random)}"
+
+    def knows(self, connection_id: str, token: str) -> bool:
+        """Whether this is a resume token of the connection, be it one that has been used."""
+        random, _dot, seal = token.partition(".")
+        return self.fits(seal, "resume", connection_id, random)
 
 
 def token_hash(token: str) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -13,14 +12,20 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from gateway.talking import Client
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-__all__ = ["PATIENCE", "Fleet", "client_at", "converse", "fleet_in", "free_port", "until"]
+from actors.fleet.control import Control
+from actors.fleet.mail import AskStatus
+from actors.fleet.settings import FleetSettings
+
+__all__ = ["PATIENCE", "Fleet", "client_at", "converse", "fleet_in", "free_port", "serving", "socket_at", "until"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
@@ -89,7 +94,8 @@ class Fleet:
         return int(address.rsplit(":", 1)[1])
 
     def status(self) -> Any:
-        return json.loads(self.does("status", "--json"))
+        with patch.dict(os.environ), Control(FleetSettings(control_port=self.control_port)) as control:
+            return asdict(control.ask(AskStatus()))
 
     def pids(self) -> list[int]:
         """The processes of this fleet that live."""
@@ -136,7 +142,21 @@ async def converse(address: str) -> None:
             return
 
 
+def serving(fleet: Fleet) -> Any:
+    """Wait until every node serves, and return the status."""
+
+    def all_serve() -> Any:
+        status = fleet.status()
+        return status if all(node["state"] == "serving" for node in status["nodes"]) else None
+
+    return until(all_serve)
+
+
+async def socket_at(address: str) -> ClientConnection:
+    """Open a socket at `http://host:port`."""
+    return await connect(f"ws{address.removeprefix('http')}/ws", proxy=None, ping_interval=None)
+
+
 async def client_at(address: str) -> Client:
-    """Open a socket at `http://host:port` and authorise."""
-    ws = await connect(f"ws{address.removeprefix('http')}/ws", proxy=None, ping_interval=None)
-    return await Client(ws).authorize()
+    """Open a socket, and authorise."""
+    return await Client(await socket_at(address)).authorize()

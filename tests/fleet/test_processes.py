@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet.running import PATIENCE, ROOT, Fleet, client_at, converse, until
+from fleet.running import PATIENCE, ROOT, Fleet, client_at, converse, fleet_in, serving, until
 from websockets.exceptions import ConnectionClosed
 
 from protocol.messages import CloseCode
@@ -23,22 +26,12 @@ def node(status: Any, name: str) -> Any:
     return next(found for found in status["nodes"] if found["name"] == name)
 
 
-def serving(fleet: Fleet) -> Any:
-    """Wait until every node serves, and return the status."""
-
-    def all_serve() -> Any:
-        status = fleet.status()
-        return status if all(node["state"] == "serving" for node in status["nodes"]) else None
-
-    return until(all_serve)
-
-
 async def called(fleet: Fleet, *arguments: str) -> str:
     return await asyncio.to_thread(fleet.does, *arguments)
 
 
 def test_status_tells_of_each_node(served: Fleet) -> None:
-    status = served.status()
+    status = json.loads(served.does("status", "--json"))
     assert [node["name"] for node in status["nodes"]] == ["node-1", "node-2"]
     for each in status["nodes"]:
         assert {"name", "pid", "state", "connections", "restarts"} <= set(each)
@@ -178,6 +171,40 @@ def test_what_cannot_be_started_says_so_in_one_line_and_leaves_nothing(
     assert refused.stderr.startswith("antiphon: ")
     assert said in refused.stderr
     until(lambda: not fleet.pids(), 5)
+
+
+class Malice:
+    """Leaves a trace where it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.trace,)
+
+
+def test_with_a_key_nobody_without_it_is_listened_to(tmp_path: Path) -> None:
+    with fleet_in(tmp_path, ANTIPHON_FLEET_KEY="a key that is as long as it has to be") as fleet:
+        fleet.up(nodes=1)
+        trace = tmp_path / "unpickled"
+        with socket.create_connection(("127.0.0.1", fleet.control_port)) as stranger:
+            message = pickle.dumps(Malice(trace))
+            stranger.sendall(b"%d>%b" % (len(message), message))
+            stranger.settimeout(PATIENCE)
+            while stranger.recv(4096):
+                pass
+        assert "node-1  serving" in fleet.does("status")
+        assert not trace.exists()
+        fleet.environment.pop("ANTIPHON_FLEET_KEY")
+        refused = fleet.run("status")
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
+def test_beyond_loopback_the_control_plane_needs_a_key(fleet: Fleet) -> None:
+    fleet.environment["ANTIPHON_FLEET_CONTROL_HOST"] = "0.0.0.0"
+    refused = fleet.run("up", "--port", "0")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "set ANTIPHON_FLEET_KEY" in refused.stderr
 
 
 def test_a_port_that_somebody_has_is_not_shared(fleet: Fleet) -> None:

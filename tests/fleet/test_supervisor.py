@@ -11,13 +11,19 @@ import pytest
 from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited, WakeupMessage
 
 from actors.fleet.mail import (
+    Answer,
+    Ask,
     AskStatus,
     Drain,
     Drained,
+    Find,
     FleetStatus,
+    Found,
     Interrupt,
     LaunchNode,
+    LookUp,
     Moved,
+    NodeAsker,
     NodeFailed,
     NodeReport,
     NodeServing,
@@ -169,6 +175,30 @@ def test_the_directory_knows_what_is_where_and_forgets_what_died(thespian: Thesp
     thespian.tell(Moved("node-1", ("late",), ()), "actor-1")  # of a life that is over
     [(_, refused)] = thespian.tell(Interrupt("late"))
     assert refused.code == "fleet_connection_not_found"
+
+
+def test_a_node_is_told_where_a_connection_is_and_what_died(thespian: Thespian) -> None:
+    thespian.tell(Moved("node-1", ("a",), ()), "actor-1")
+    here = Found("http://127.0.0.1:9")
+    assert thespian.tell(Ask(7, Find("a")), "actor-2") == [("actor-2", Answer(7, here))]
+    assert thespian.tell(Ask(8, Find("nobody")), "actor-2") == [("actor-2", Answer(8, Found(None)))]
+    thespian.tell(ChildActorExited("actor-1"), "actor-1")
+    assert thespian.tell(Ask(9, Find("a")), "actor-2") == [("actor-2", Answer(9, Found(None, died=True)))]
+
+
+def test_what_a_node_drained_in_good_form_has_not_died(thespian: Thespian) -> None:
+    thespian.tell(Moved("node-1", ("a",), ()), "actor-1")
+    thespian.tell(Drain("node-1"))
+    thespian.tell(ChildActorExited("actor-1"), "actor-1")
+    assert thespian.tell(Find("a")) == [("outside", Found(None))]
+
+
+def test_a_node_may_ask_what_the_outside_may(thespian: Thespian) -> None:
+    thespian.tell(Moved("node-1", ("a",), ()), "actor-1")
+    [(node, passed)] = thespian.tell(Ask(7, LookUp("a")), "actor-2")
+    assert (node, passed) == ("actor-1", Passed(NodeAsker("actor-2", 7), LookUp("a")))
+    [(node, answer)] = thespian.tell(Ask(8, Interrupt("nobody")), "actor-2")
+    assert (node, answer.number, answer.answer.code) == ("actor-2", 8, "fleet_connection_not_found")
 
 
 def test_status_sums_up_and_does_not_wait_for_a_node_that_does_not_answer(thespian: Thespian) -> None:
