@@ -21,6 +21,7 @@ __all__ = ["PUNCTUATION", "SENTENCE_END", "Emphasis"]
 PUNCTUATION: Final = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 SENTENCE_END: Final = re.compile(r"[.!?…][\"'”’»)\]]*\s|[。！？]")
 
+SHORT: Final = 64  # text shorter than this is put together with what follows
 _CLOSERS: Final = "\"'”’»)]"
 _ENDING: Final = re.compile(r"[.!?…][\"'”’»)\]]*\Z")  # a sentence end if a blank follows
 _WIDE_LETTER: Final = re.compile(r"[\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef\u3000-\u303f]")
@@ -70,6 +71,8 @@ class Emphasis:
         if self._queue:
             self._queue.append(piece)
             self._ending = False
+        elif type(piece) is Text:
+            self._give(piece)
         else:
             self._out.append(piece)
 
@@ -83,12 +86,27 @@ class Emphasis:
     def text(self, piece: Text) -> None:
         """Add text, in which sentences may end."""
         if not self._queue:
-            self._out.append(piece)
+            self._give(piece)
             return
         self._queue.append(piece)
         if self._open:
             self._pass_sentence_ends(piece.text, piece.start)
             self._expire(piece.end)
+
+    def _give(self, piece: Text) -> None:
+        """Add text that is certain: to the text before it, if that is short, so that it is one piece."""
+        out = self._out
+        if out:
+            last, text = out[-1], piece.text
+            if (
+                type(last) is Text
+                and last.end == piece.start
+                and len(last.text) == last.end - last.start < SHORT
+                and len(text) == piece.end - piece.start
+            ):
+                out[-1] = Text(last.text + text, last.start, piece.end)
+                return
+        out.append(piece)
 
     def end_block(self) -> None:
         """No partner can come any more: what is queued is text."""

@@ -12,7 +12,7 @@ import re
 from enum import Enum
 from typing import Final, Literal
 
-from actors.speech.cuts import width
+from actors.speech.cuts import CLAUSES, width
 from actors.speech.emphasis import SENTENCE_END
 from actors.speech.inline import Inline
 from actors.speech.lines import BLANKS, STARTERS, Line, Look, kind_of, table_head, task_end
@@ -30,6 +30,7 @@ MAX_MARKS: Final = 8  # how many marks before the first letter of a line are loo
 # Characters that mean something to this stage when they stand within a line, or begin one.
 _CARES: Final = re.compile(r"[*_~\[`<&\\$\n|]|/|:")
 _ENDS: Final = re.compile(r"[.!?…。！？\n]")
+_MAY_END: Final = frozenset(".!?…。！？" + CLAUSES)
 _AWAIT_PARTNER: Final = frozenset("[<`$\\")
 _HEADING_END: Final = re.compile(r"[ \t]+#*[ \t]*\Z")
 _LEADING_MARKS: Final = re.compile(rf"[*_~`\"'“‘«(\[]{{0,{MAX_MARKS}}}")
@@ -130,9 +131,11 @@ class Markup:
             return True
         if self._in is _In.LINE_START:
             return self._verbatim.announces
-        if self._in is not _In.TEXT or (buffer[0] in _AWAIT_PARTNER and len(buffer) > 1):
+        if self._in is not _In.TEXT:
             return False
-        return self._inline.held or buffer[-1] in ".!?…。！？"
+        if buffer[0] in _AWAIT_PARTNER and len(buffer) > 1:
+            return False
+        return self._inline.held or buffer[-1] in _MAY_END
 
     @property
     def in_rule(self) -> bool:
@@ -157,7 +160,9 @@ class Markup:
         """A mark is open whose partner, or its absence, decides about text that is held."""
         if self._inline.held:
             return True
-        return self._in is not _In.LINE_START and _ENDS.search(self._buffer) is not None
+        if self._in is _In.LINE_START:
+            return False
+        return self._buffer[:1] == "<" or _ENDS.search(self._buffer) is not None  # a tag may end a block
 
     @property
     def hidden(self) -> bool:

@@ -39,16 +39,18 @@ _ITEM: Final = r"[ \t]*(?:[-*+]|\d{1,9}[.)]?)?[ \t]*"
 _AWAITS_MORE: Final = (
     rf"(?:(?<=[.!?…؟۔।॥።])[.!?…\"'”’»)\]*_`]*(?:[ \t]?|\n{_ITEM})|(?<=[^ \t\n]\n){_ITEM}|(?<=[,;:]))\Z(?P<more>)"
 )
+_WITHIN_WORD: Final = r"(?<=\.)[a-z0-9]"  # `3.5`, `example.com`: this full stop decides nothing
 
 
 def _attention(characters: str) -> re.Pattern[str]:
     """The first of these characters; the group `more` is there if it has to be seen with what comes next."""
-    return re.compile(f"[{characters}](?:{_AWAITS_MORE})?")
+    return re.compile(f"[{characters}](?!{_WITHIN_WORD})(?:{_AWAITS_MORE})?")
 
 
 ATTENTION: Final = _attention(f"<{_ENDS}")  # what may end a sentence, or hide what follows
 FIRST: Final = _attention(f"<{_ENDS}{CLAUSES}")  # as long as a clause is enough
 _PARTNERS: Final = _attention(rf"\])>{_ENDS}{FILTERED}")  # as long as a mark is open that holds sentences back
+_FIRST_PARTNERS: Final = _attention(rf"\])>{_ENDS}{CLAUSES}{FILTERED}")
 _INSIDE: Final = re.compile("[`~>]")  # within code or reasoning: only what may be its end
 _BRACKETS: Final = _attention(r"\[\])`\\\n")  # as long as it is a bracket
 _UNLIKE_RULE: Final = re.compile(r"[^ \t|:-]")  # below what may be a table's header
@@ -180,7 +182,7 @@ class Row:
             attention = _BRACKETS
             room = min(room, markup.bracket_room)
         elif markup.held:
-            attention = _PARTNERS
+            attention = _PARTNERS if usual is ATTENTION else _FIRST_PARTNERS
             room = min(room, OPEN_ROOM)
         else:
             attention = usual

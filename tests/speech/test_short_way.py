@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,3 +84,29 @@ def test_it_tells_when_only_the_next_text_can_decide() -> None:
     assert all(found is not None and found.lastgroup == "more" for found in decided_later)
     assert all(found is not None and found.lastgroup is None for found in decided_now)
     assert attention.search(" red") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "chunk"),
+    [
+        ("It is at www.example.com, ", "It is at example.com,"),
+        ("It is at https://example.com/a.b; ", "It is at example.com;"),
+        ("The first line<br>", "The first line"),
+        ("The first one</div>", "The first one"),
+    ],
+)
+def test_a_chunk_behind_markup_leaves_with_the_character_that_decides(text: str, chunk: str) -> None:
+    pipeline = SpeechPipeline()
+    heard = [(fed, chunk.text) for fed, char in enumerate(f"{text}and more", 1) for chunk in pipeline.feed(char)]
+
+    assert heard == [(len(text), chunk)]
+
+
+def test_a_full_stop_within_a_word_or_a_number_decides_nothing() -> None:
+    pipeline = SpeechPipeline()
+    pipeline.feed("We know. It is at ex")
+
+    assert pipeline.attention is not None
+    assert pipeline.attention.search("le.co") is None
+    assert pipeline.attention.search(" 3.5") is None
+    assert pipeline.attention.search("m.A") is not None
