@@ -12,16 +12,15 @@ Exit code 1 if any answer is not.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 from checkout import ROOT
 
 sys.path.insert(0, str(ROOT))
 
 import regex
+from json_lines import json_lines
 
 from actors.speech import RemovedSpan, SpeechChunk, SpeechPipeline, SpeechSettings
 
@@ -88,13 +87,12 @@ def faults(tokens: list[str], settings: SpeechSettings) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("file", type=Path)
+    parser.add_argument("answers", metavar="FILE", type=json_lines("tokens"))
     parser.add_argument("--show", type=int, help="print the chunks of this answer (0, 1, …)")
     options = parser.parse_args()
     settings = SpeechSettings()
-    answers = [json.loads(line) for line in options.file.read_text(encoding="utf-8").splitlines() if line.strip()]
     clean = 0
-    for number, answer in enumerate(answers):
+    for number, answer in enumerate(options.answers):
         if options.show == number:
             for chunk in speak(answer["tokens"], settings)[0]:
                 print(f"  [{chunk.start}:{chunk.end}] {chunk.text}")
@@ -102,8 +100,8 @@ def main() -> int:
         clean += not found
         for fault in found[:5]:
             print(f"{number} ({answer.get('model', '?')}): {fault}")
-    print(f"clean: {clean} of {len(answers)}")
-    return 0 if clean == len(answers) else 1
+    print(f"clean: {clean} of {len(options.answers)}")
+    return 0 if clean == len(options.answers) else 1
 
 
 if __name__ == "__main__":

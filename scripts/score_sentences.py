@@ -23,7 +23,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from checkout import ROOT
@@ -31,6 +30,7 @@ from checkout import ROOT
 sys.path.insert(0, str(ROOT))
 
 import sentencex
+from json_lines import json_lines
 from peers.throwaway import Guest, environment
 
 from actors.speech import SpeechPipeline, SpeechSettings
@@ -177,7 +177,7 @@ def print_scores(rows: dict[str, dict[str, Score]], *, markdown: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("file", type=Path)
+    parser.add_argument("lines", metavar="FILE", type=json_lines("text", "sentences", "lang"))
     parser.add_argument("--chars-per-token", type=int, default=3)
     parser.add_argument("--peers", action="store_true", help="also other segmenters, installed for this run alone")
     parser.add_argument("--misses", action="store_true", help="print each wrong or missing boundary of ours")
@@ -188,9 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print all counts as JSON")
     options = parser.parse_args(arguments)
 
-    lines = [json.loads(line) for line in options.file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if options.only:
-        lines = [line for line in lines if line["lang"] == options.only]
+    lines = [line for line in options.lines if options.only in {None, line["lang"]}]
     size = options.chars_per_token
     languages = [None if options.language == "none" else line["lang"] for line in lines]
 

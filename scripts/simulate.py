@@ -73,7 +73,7 @@ def _parse() -> argparse.Namespace:
     for name, kinds in KINDS.items():
         parser.add_argument(f"--{name}", help=f"which, with commas; or 'none' (default: all of {', '.join(kinds)})")
     parser.add_argument("--fault-rate", type=float, default=Mix().fault_rate, help="(default: %(default)s)")
-    parser.add_argument("--scenario", help="a file with a scenario, as one that was printed")
+    parser.add_argument("--scenario", type=_scenario, help="a file with a scenario, as one that was printed")
     parser.add_argument("--json", metavar="FILE", help="write the figures there ('-': to standard output)")
     parser.add_argument("--html", metavar="FILE", help="write a report there, one file with its plots")
     parser.add_argument("--out", default=".", help="where to write a scenario that was found (default: here)")
@@ -91,8 +91,17 @@ def _plan(options: argparse.Namespace) -> Plan:
         minutes=options.minutes,
         real=options.real,
         mix=Mix(**chosen, fault_rate=options.fault_rate),
-        scenario=Scenario.from_json(Path(options.scenario).read_text()) if options.scenario else None,
+        scenario=options.scenario,
     )
+
+
+def _scenario(name: str) -> Scenario:
+    try:
+        return Scenario.from_json(Path(name).read_text(encoding="utf-8"))
+    except OSError as failure:
+        raise argparse.ArgumentTypeError(f"{name}: {failure.strerror}") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise argparse.ArgumentTypeError(f"{name}: no scenario, as this script writes one") from None
 
 
 def _chosen(name: str, text: str) -> tuple[str, ...]:

@@ -35,7 +35,14 @@ ControlPort = Annotated[
     typer.Option(min=1, max=65535, metavar="PORT", help="Of the control plane on this host; 8790 if left out."),
 ]
 
-fleet = typer.Typer(help="Serve from several processes: start, look at, drain, and end them.", no_args_is_help=True)
+fleet = typer.Typer()
+
+
+@fleet.callback(invoke_without_command=True)
+def _fleet(context: typer.Context) -> None:
+    """Serve from several processes: start, look at, drain, and end them."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def add_fleet_commands(app: typer.Typer) -> None:

@@ -14,7 +14,7 @@ from terminal import Open
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
-PROGRAMS = sorted(path.name for path in SCRIPTS.glob("*.py") if path.name != "checkout.py")
+PROGRAMS = sorted(path.name for path in SCRIPTS.glob("*.py") if path.name not in {"checkout.py", "json_lines.py"})
 
 
 def script(path: Path, text: str) -> Path:
@@ -55,6 +55,34 @@ def test_a_python_without_the_packages_is_named_with_the_one_to_take(program: st
     assert says.startswith(f"{program}: {sys.executable} has not all that the scripts need.")
     assert make.split()[:2] == [str(SCRIPTS / "environment"), "cli,gateway"]
     assert run.split() == [str(SCRIPTS.parent / ".venv/bin/python"), str(SCRIPTS / program)]
+
+
+@pytest.mark.parametrize("program", ["check_streams.py", "score_sentences.py", "simulate.py"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "No such file or directory"),
+        (b"\xff\xfe", ": n"),
+        (b"", ": "),
+        (b"# Title\n", ": "),
+        (b"3\n", ": "),
+        (b'{"other": 1}\n', ": "),
+    ],
+)
+def test_a_file_that_is_none_for_a_script_is_one_line(
+    program: str, content: bytes | None, says: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    if content is not None:
+        path.write_bytes(content)
+    option = ["--scenario"] if program == "simulate.py" else []
+    command = [sys.executable, str(SCRIPTS / program), *option, str(path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    *_usage, line = done.stderr.splitlines()
+    assert line.startswith(f"{program}: error: argument ")
+    assert str(path) in line
+    assert says in line
 
 
 @pytest.mark.parametrize("arguments", [[], [""]])

@@ -226,6 +226,12 @@ def test_the_version(antiphon) -> None:
     assert re.match(r"antiphon\b.+\n$", done.stdout)
 
 
+def test_a_group_of_commands_alone_shows_its_help(antiphon) -> None:
+    done = antiphon("fleet")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == antiphon("fleet", "--help").stdout
+
+
 @pytest.mark.parametrize("arguments", [["--help"], [], ["-h"]])
 def test_help_names_the_commands(antiphon, arguments: list[str]) -> None:
     done = antiphon(*arguments)
