@@ -11,14 +11,14 @@ they were divided among pieces.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from actors.speech.cuts import CLAUSES, MAX_MUTE, best_cut, first_clause, first_speakable, pause_cut, width
 from actors.speech.pieces import Break, Mood, Piece, Removed, Stray, Strength, Text
+from actors.speech.wording import ended, tidy
 from protocol.speech import RemovedSpan, SpeechChunk
 
-__all__ = ["BLANK", "Chunking", "tidy"]
+__all__ = ["BLANK", "Chunking"]
 
 BLANK: Final = "blank"
 UNSPEAKABLE: Final = "unspeakable"
@@ -26,21 +26,6 @@ LATE: Final = "late mark"
 MAX_HOLES: Final = 128  # removals within one pending chunk: more of them, without much text between, end it
 LITTLE: Final = 16  # how much pending text may leave the stage to go on without it
 SMALL: Final = 32  # pieces of text shorter than this are put together, so that few are kept
-
-_BLANK_RUN: Final = re.compile(r"\s{2,}|[^\S ]")
-_GAP_BEFORE_MARK: Final = re.compile(r" +(?=[,.;:!?](?:\s|\Z))")
-_DASHES: Final = "-–—•·"
-_LEADING_DASH: Final = re.compile(r"\A[-–—•·]+\s+")
-_CLOSED: Final = ".!?…:;,，、；：。！？।॥።፣؟۔،؛։—–-"  # after one of these a block needs no other mark
-_CLOSERS: Final = "\"'”’»)]}」』）】》〉"
-_JOINERS: Final = (  # script, comma, full stop, blank between
-    (re.compile(r"[\u3040-\u30ff]"), "、", "。", ""),
-    (re.compile(r"[\u4e00-\u9fff]"), "，", "。", ""),
-    (re.compile(r"[\u0600-\u06ff]"), "،", ".", " "),
-    (re.compile(r"[\u0900-\u097f]"), ",", "।", " "),
-    (re.compile(r"[\u0530-\u058f]"), ",", "։", " "),
-    (re.compile(r"[\u1200-\u137f]"), "፣", "።", " "),
-)
 
 
 class Chunking:
@@ -316,8 +301,8 @@ class Chunking:
                 return
         pieces.append(piece)
 
-    def _raw(self) -> str:
-        return "".join([piece.text for piece in self._pieces if type(piece) is Text])
+    def _raw(self, begin: int = 0, end: int | None = None) -> str:
+        return "".join([piece.text for piece in self._pieces[begin:end] if type(piece) is Text])
 
     def _last_char(self) -> str:
         for piece in reversed(self._pieces):
@@ -379,15 +364,10 @@ class Chunking:
         """The text of several blocks, with a comma or full stop where one ended without any mark."""
         text, begin = "", 0
         for at, strength in self._joins:
-            block = "".join([piece.text for piece in self._pieces[begin:at] if type(piece) is Text]).strip()
+            block = self._raw(begin, at).strip()
             begin = at
-            text += block
-            if block and at < size:
-                comma, stop, blank = _joiners(block)
-                if (block.rstrip(_CLOSERS) or block)[-1] not in _CLOSED:
-                    text += comma if strength is Strength.ITEM else stop
-                text += blank
-        return text + "".join([piece.text for piece in self._pieces[begin:] if type(piece) is Text]).lstrip()
+            text += ended(block, strength) if block and at < size else block
+        return text + self._raw(begin).lstrip()
 
     def _dissolve(self) -> None:
         """Nothing in what is pending can be said: all of it is removed."""
@@ -502,20 +482,3 @@ def _without_lead(piece: Text) -> tuple[Text | None, Text | None]:
         return None, piece
     middle = piece.start + size if len(text) == piece.end - piece.start else piece.start
     return Text(text[:size], piece.start, middle), Text(body, middle, piece.end)
-
-
-def tidy(text: str, *, gaps: bool = False) -> str:
-    """Text as it is said: single blanks, none before a mark (where something was replaced), no dash at its start."""
-    text = text.strip()
-    if ("  " in text or not text.isprintable()) and _BLANK_RUN.search(text) is not None:
-        text = " ".join(text.split())
-    if gaps or " ," in text:
-        text = _GAP_BEFORE_MARK.sub("", text)
-    return _LEADING_DASH.sub("", text, count=1) if text[0] in _DASHES else text
-
-
-def _joiners(text: str) -> tuple[str, str, str]:
-    for script, comma, stop, blank in _JOINERS:
-        if script.search(text):
-            return comma, stop, blank
-    return ",", ".", " "

@@ -12,12 +12,23 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
-__all__ = ["BLANKS", "BLOCK_END", "STARTERS", "Line", "Look", "kind_of", "table_head", "task_end"]
+__all__ = [
+    "BLOCK_END",
+    "MAX_INDENT",
+    "STARTERS",
+    "Line",
+    "Look",
+    "behind_blanks",
+    "kind_of",
+    "table_head",
+    "task_end",
+]
 
-BLANKS: Final = re.compile(r"[ \t]*")
+MAX_INDENT: Final = 200  # so many blanks are looked through
 BLOCK_END: Final = re.compile(r"\n[ \t]*(?:\n|(?:[-*+•]|\d{1,9}[.)])[ \t]|#{1,6}[ \t])")
 """A line end behind which another block begins: no mark within text has its partner beyond it."""
 
+_BLANKS: Final = re.compile(r"[ \t]*")
 _BULLETS: Final = "-*+•◦▪▫‣⁃●○■□·–"
 STARTERS: Final = frozenset("#>_=~`|[$\\<0123456789" + _BULLETS)
 """A line that begins with any other character is text."""
@@ -106,6 +117,12 @@ class Look(NamedTuple):
 
 
 Found = tuple[Line, int]
+
+
+def behind_blanks(text: str, pos: int) -> int:
+    """Behind the blanks that begin at `pos`, or behind the first `MAX_INDENT` of them."""
+    blanks = _BLANKS.match(text, pos, pos + MAX_INDENT)
+    return blanks.end() if blanks else pos
 
 
 def kind_of(look: Look) -> Found:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from actors.speech.cuts import CLAUSES, width
 from actors.speech.emphasis import SENTENCE_END
 from actors.speech.inline import Inline
-from actors.speech.lines import BLANKS, STARTERS, Line, Look, kind_of, table_head, task_end
+from actors.speech.lines import MAX_INDENT, STARTERS, Line, Look, behind_blanks, kind_of, table_head, task_end
 from actors.speech.pieces import Piece, Removed, Strength, Text
 from actors.speech.tables import TABLE, Table, cells_of
 from actors.speech.verbatim import CODE, CODE_MARK, Kind, Verbatim, indent_of
@@ -24,7 +24,6 @@ __all__ = ["LINE_MEMORY", "STARTERS", "Markup"]
 
 LINE_MEMORY: Final = 200  # how much of a line is remembered: for its width, and as a table's header
 WRAPPED: Final = 60  # columns: a line as long as this was wrapped, a shorter one was ended
-MAX_INDENT: Final = 200
 MAX_MARKS: Final = 8  # how many marks before the first letter of a line are looked through
 
 # Characters that mean something to this stage when they stand within a line, or begin one.
@@ -240,8 +239,7 @@ class Markup:
     # One step each: gives the position behind what is decided, or None when it needs more text from there on.
 
     def _line_start(self, text: str, pos: int, final: bool) -> int | None:
-        blanks = BLANKS.match(text, pos, pos + MAX_INDENT)
-        begin = blanks.end() if blanks else pos
+        begin = behind_blanks(text, pos)
         inline = self._inline
         if begin >= len(text):
             return inline.text(text, pos, begin) if final or begin - pos >= MAX_INDENT else None
@@ -400,8 +398,7 @@ class Markup:
         """At the line end of a paragraph or an item: does the next line go on with it?"""
         begin, quoted = pos + 1, False
         while True:
-            blanks = BLANKS.match(text, begin, begin + MAX_INDENT)
-            begin = blanks.end() if blanks else begin
+            begin = behind_blanks(text, begin)
             if not self._quoted or text[begin : begin + 1] != ">" or begin - pos >= MAX_INDENT:
                 break
             quoted = True
@@ -503,8 +500,7 @@ class Markup:
             inline.remove(pos, newline, self._rule)
             return newline
         if self._in is _In.NOTE:
-            blanks = BLANKS.match(text, newline + 1, newline + 1 + MAX_INDENT)
-            begin = blanks.end() if blanks else newline + 1
+            begin = behind_blanks(text, newline + 1)
             if begin >= len(text) and not final:
                 return None
             if begin < len(text):

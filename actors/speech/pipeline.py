@@ -16,19 +16,20 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from actors.speech.chunking import BLANK, tidy
+from actors.speech.chunking import BLANK
 from actors.speech.cuts import CLAUSES, first_clause, speakable, width
 from actors.speech.languages import BULLETS, CLOSERS, ENDS, HEAD, Language, Verdict, detect, language_of, letter_in
 from actors.speech.markup import LINE_MEMORY, STARTERS
 from actors.speech.pieces import Stage
 from actors.speech.row import ATTENTION, FILTERED, FILTERED_ASCII, FIRST, MAY_GO_ON, Row, Standing, fault
 from actors.speech.sentences import ITEM_BEGIN
+from actors.speech.wording import tidy
 from protocol.speech import RemovedSpan, SpeechChunk, SpeechSettings, StageFault
 
 __all__ = ["SpeechPipeline"]
 
 SLICE: Final = 2048  # longer text goes through in parts, so that nothing copies it more than it must
-MAX_INDENT: Final = 3  # blanks before a line of text; more of them are code
+TEXT_INDENT: Final = 3  # blanks before a line of text; more of them are code
 ASIDE: Final = 240  # how much plain text waits for the end of its sentence at most
 
 _CONCERNS: Final = re.compile(rf"[{FILTERED}\n{BULLETS}]")
@@ -288,7 +289,7 @@ class SpeechPipeline:
                 return False
             if self._settings.markup:
                 indent = len(blanks) - blanks.rfind("\n") - 1
-                if body[0] in STARTERS or indent > MAX_INDENT or blanks.strip(" \n"):
+                if body[0] in STARTERS or indent > TEXT_INDENT or blanks.strip(" \n"):
                     return False
         else:
             blanks = blanks.partition("\n")[0]

@@ -12,13 +12,12 @@ from typing import Final
 from actors.speech.cuts import speakable
 from actors.speech.emoji import only_emoji
 from actors.speech.inline import Inline
-from actors.speech.lines import BLANKS, Line, Look, kind_of
+from actors.speech.lines import MAX_INDENT, Line, Look, behind_blanks, kind_of
 from actors.speech.pieces import Strength, Text
 
 __all__ = ["TABLE", "Table", "cells_of"]
 
 TABLE: Final = "table"
-MAX_INDENT: Final = 200
 
 _BAR: Final = re.compile(r"(?<!\\)\|")
 _QUOTE_MARKS: Final = re.compile(r"[ \t>]*")
@@ -82,8 +81,8 @@ class Table:
         return end
 
     def _line(self, text: str, pos: int, final: bool) -> int | None:
-        marks = (_QUOTE_MARKS if self._quoted else BLANKS).match(text, pos, pos + MAX_INDENT)
-        begin = marks.end() if marks else pos
+        marks = _QUOTE_MARKS.match(text, pos, pos + MAX_INDENT) if self._quoted else None
+        begin = marks.end() if marks else behind_blanks(text, pos)
         if begin >= len(text):
             if not final:
                 return None
@@ -122,8 +121,7 @@ class Table:
     def _next_cell(self, text: str, bar: int, final: bool) -> int | None:
         """At the bar before a cell, or at the one that ends the row."""
         inline = self._inline
-        blanks = BLANKS.match(text, bar + 1, bar + 1 + MAX_INDENT)
-        begin = blanks.end() if blanks else bar + 1
+        begin = behind_blanks(text, bar + 1)
         if begin >= len(text) and not final and begin - bar <= MAX_INDENT:
             return None
         follows = text[begin : begin + 1]

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final, Literal
 
 from actors.speech.inline import Inline
-from actors.speech.lines import BLANKS
+from actors.speech.lines import MAX_INDENT, behind_blanks
 from actors.speech.pieces import Strength
 
 __all__ = ["CODE", "CODE_MARK", "Kind", "Verbatim", "indent_of"]
@@ -20,7 +20,6 @@ CODE: Final = "code"
 CODE_MARK: Final = "code mark"
 MATH: Final = "math"
 MATH_MARK: Final = "math mark"
-MAX_INDENT: Final = 200
 
 _RUN: Final = re.compile(r"`+|~+")
 
@@ -141,9 +140,8 @@ class Verbatim:
         if self._head:
             run = self._run
             if self._quoted:
-                blanks = BLANKS.match(text, pos, pos + self._limit)
-                begin = blanks.end() if blanks else pos
-                if begin >= len(text) and begin - pos < self._limit and not final:
+                begin = behind_blanks(text, pos)
+                if begin >= len(text) and begin - pos < MAX_INDENT and not final:
                     return None
                 if text[begin : begin + 1] != ">":
                     self.closed = True
@@ -165,8 +163,7 @@ class Verbatim:
     def _indented(self, text: str, pos: int, final: bool) -> int | None:
         newline = text.find("\n", pos)
         if self._head:
-            blanks = BLANKS.match(text, pos, pos + MAX_INDENT)
-            begin = blanks.end() if blanks else pos
+            begin = behind_blanks(text, pos)
             if begin >= len(text) and not final and begin - pos < MAX_INDENT:
                 return None
             if text[begin : begin + 1] == "\n":
