@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,6 +31,16 @@ _READY = "_ANTIPHON_FLEET_READY"
 """The environment variable with the descriptor that a leader in the background reports to."""
 _LISTENS = "Antiphon listens on"
 
+Nodes = Annotated[int | None, typer.Option(min=1, max=256, metavar="N", help="Left out: one for each core.")]
+Host = Annotated[str, typer.Option(metavar="HOST", help="Where to listen.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="0 takes a free one.")]
+AgentName = Annotated[str, typer.Option(metavar="AGENT", help="As for antiphon serve.")]
+Pace = Annotated[float, typer.Option(min=0, metavar="N", help="As for antiphon serve.")]
+Foreground = Annotated[bool, typer.Option("--foreground", help="Stay, and end with Ctrl-C.")]
+Log = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Where a fleet in the background logs; nowhere if left out.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
 ControlPort = Annotated[
     int | None,
     typer.Option(min=1, max=65535, metavar="PORT", help="Of the control plane on this host; 8790 if left out."),
@@ -69,41 +80,36 @@ def _needs_extra(command: Callable[..., Any]) -> Callable[..., Any]:
 @fleet.command(short_help="Start a fleet on this host.")
 @_needs_extra
 def up(
-    nodes: Annotated[
-        int | None, typer.Option(min=1, max=256, metavar="N", help="Left out: one for each core.")
-    ] = None,
-    host: Annotated[str, typer.Option(metavar="HOST", help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="0 takes a free one.")] = 8000,
-    agent: Annotated[str, typer.Option(metavar="AGENT", help="As for antiphon serve.")] = "echo",
-    tokens_per_second: Annotated[float, typer.Option(min=0, metavar="N", help="As for antiphon serve.")] = 50,
-    foreground: Annotated[bool, typer.Option("--foreground", help="Stay, and end the fleet with Ctrl-C.")] = False,
-    log: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where a fleet in the background logs; nowhere if left out.")
-    ] = None,
+    nodes: Nodes = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    agent: AgentName = "echo",
+    tokens_per_second: Pace = 50,
+    foreground: Foreground = False,
+    log: Log = None,
     control_port: ControlPort = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    verbose: Verbose = False,
 ) -> int:
     """Serve conversations from several processes that share one port; each is started again when it dies.
 
     Returns when the port serves. Settings are those of antiphon serve, from the environment.
     """
+    serving = {"host": host, "port": port, "agent": agent, "tokens_per_second": tokens_per_second}
+    return _lead(nodes, foreground=foreground, log=log, control_port=control_port, verbose=verbose, **serving)
+
+
+def _lead(
+    nodes: int | None, *, foreground: bool, log: Path | None, control_port: int | None, verbose: bool, **options: Any
+) -> int:
     from actors.fleet.leader import Leader
     from actors.gateway.server import log_to_standard_error
 
     if not foreground and _READY not in os.environ:
-        return _up_in_background(log)
+        return _in_background(log)
     log_to_standard_error(verbose)
     tell = _teller(os.environ.pop(_READY, None))
     count = nodes or os.cpu_count() or 1
-    leader = Leader(
-        _settings(control_port),
-        host=host,
-        port=port,
-        agent=agent,
-        tokens_per_second=tokens_per_second,
-        nodes=count,
-        verbose=verbose,
-    )
+    leader = Leader(_settings(control_port), nodes=count, verbose=verbose, **options)
     try:
         leader.run(lambda address: tell(f"{_LISTENS} {address} with {count} node{'s' if count > 1 else ''}"))
     except AntiphonError as failure:
@@ -128,7 +134,7 @@ def _teller(descriptor: str | None) -> Callable[[str], None]:
     return tell
 
 
-def _up_in_background(log: Path | None) -> int:
+def _in_background(log: Path | None) -> int:
     """Start this very command again in a session of its own, and wait for its word."""
     hear, tell = os.pipe()
     os.set_inheritable(tell, True)
@@ -153,6 +159,42 @@ def _up_in_background(log: Path | None) -> int:
         return ExitCode.SPOKEN
     leader.wait()
     raise FleetStartError(word or f"the fleet did not start (exit code {leader.returncode}); see --log")
+
+
+@fleet.command(short_help="Start a fleet here as a part of another host's.")
+@_needs_extra
+def join(
+    leader: Annotated[str, typer.Argument(metavar="LEADER", help="The other's control plane: HOST or HOST:PORT.")],
+    nodes: Nodes = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    agent: AgentName = "echo",
+    tokens_per_second: Pace = 50,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the nodes: NAME-1 …; this host's if left out.")
+    ] = None,
+    foreground: Foreground = False,
+    log: Log = None,
+    control_port: ControlPort = None,
+    verbose: Verbose = False,
+) -> int:
+    """Do as up does, and make one fleet of this host's nodes and those of the host that LEADER is on.
+
+    Each host goes on by itself when the other is gone, and they find each other again. Both need ANTIPHON_FLEET_KEY,
+    and ANTIPHON_FLEET_CONTROL_HOST, the address by which the other reaches this one.
+    """
+    address, _colon, its_port = leader.partition(":")
+    serving = {"host": host, "port": port, "agent": agent, "tokens_per_second": tokens_per_second}
+    return _lead(
+        nodes,
+        name=name or socket.gethostname().partition(".")[0],
+        join=f"{address}:{its_port or _settings(None).control_port}",
+        foreground=foreground,
+        log=log,
+        control_port=control_port,
+        verbose=verbose,
+        **serving,
+    )
 
 
 @fleet.command(short_help="Show how the fleet is.")

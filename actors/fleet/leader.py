@@ -11,6 +11,7 @@ Every other process has the leader under guard (`guard.py`), so none is left whe
 from __future__ import annotations
 
 import asyncio
+import hmac
 import os
 import secrets
 import signal
@@ -33,6 +34,10 @@ from protocol.errors import BadArgumentError, FleetBrokenError, FleetRunningErro
 __all__ = ["Leader"]
 
 _RESUME_KEY = "ANTIPHON_GATEWAY_RESUME_KEY"
+_ANY = ("0.0.0.0", "::", "")  # noqa: S104 - addresses that others cannot use
+_CONVENTION = {"CONVENTION_REREGISTRATION_PERIOD": "0:10", "CONVENTION_RESTART_PERIOD": "0:10"}
+"""Minutes and seconds from one registration with the host that was joined to the next, and to the next try after it
+was lost; Thespian takes 7:22 and 3:22. The third that is missed in a row is a loss."""
 _START_SECONDS = 90.0
 _END_SECONDS = 10.0
 """Beyond the time that turns may take to finish."""
@@ -46,6 +51,8 @@ class Leader:
     host, port: of the service; port 0 takes a free one.
     agent, tokens_per_second: as for `antiphon serve`.
     nodes: how many.
+    name: of the nodes: `name-1`, `name-2` …
+    join: the control plane of another host, `host:port`, whose fleet this is to be a part of.
     verbose: whether the nodes log more.
 
     """  # noqa: D205
@@ -59,6 +66,8 @@ class Leader:
         agent: str,
         tokens_per_second: float,
         nodes: int,
+        name: str = "node",
+        join: str | None = None,
         verbose: bool = False,
     ) -> None:
         self._settings = settings
@@ -67,6 +76,8 @@ class Leader:
         self._agent = agent
         self._tokens_per_second = tokens_per_second
         self._nodes = nodes
+        self._name = name
+        self._join = join
         self._verbose = verbose
 
     def run(self, ready: Callable[[str], None]) -> None:
@@ -96,6 +107,10 @@ class Leader:
                 agent=self._agent,
                 tokens_per_second=self._tokens_per_second,
                 nodes=self._nodes,
+                name=self._name,
+                control=_numeric(self._settings),
+                join=self._join,
+                advertised=self._settings.control_host if self._host in _ANY else self._host,
                 drain_seconds=gateway.drain_seconds,
                 leader=os.getpid(),
                 verbose=self._verbose,
@@ -107,7 +122,9 @@ class Leader:
 
     def _lead(self, plan: Plan, ready: Callable[[str], None]) -> None:
         os.environ[GUARDED] = str(os.getpid())
-        os.environ.setdefault(_RESUME_KEY, secrets.token_urlsafe(32))  # the nodes of this host have the same
+        os.environ.setdefault(_RESUME_KEY, _resume_key(self._settings))
+        for variable, period in _CONVENTION.items():
+            os.environ.setdefault(variable, period)
         with Control(self._settings, start=True) as control:
             _forget_forked_half()
             try:
@@ -149,6 +166,20 @@ def _hold(host: str, port: int, settings: GatewaySettings) -> list[socket.socket
     for bound in alone:
         bound.close()
     return bind(host, chosen, settings.send_buffer_bytes, shared=True)
+
+
+def _numeric(settings: FleetSettings) -> str:
+    try:
+        return f"{socket.gethostbyname(settings.control_host)}:{settings.control_port}"
+    except OSError as failure:
+        raise BadArgumentError(f"ANTIPHON_FLEET_CONTROL_HOST={settings.control_host}: {failure.strerror}") from None
+
+
+def _resume_key(settings: FleetSettings) -> str:
+    """Return a key for all nodes of the fleet, on whichever host, if they have one in common already."""
+    if settings.key is None:
+        return secrets.token_urlsafe(32)
+    return hmac.digest(settings.key.get_secret_value().encode(), b"resume", "sha256").hex()
 
 
 def _forget_forked_half() -> None:

@@ -21,9 +21,11 @@ __all__ = [
     "ConnectionReport",
     "Drain",
     "Drained",
+    "Elsewhere",
     "Find",
     "FleetStatus",
     "Found",
+    "Greeting",
     "Interrupt",
     "Interrupted",
     "LaunchNode",
@@ -79,6 +81,14 @@ class Plan:
     agent: str
     tokens_per_second: float
     nodes: int
+    name: str
+    """Of the nodes: `name-1`, `name-2` …"""
+    control: str
+    """Where the control plane of this host is, `host:port`."""
+    join: str | None
+    """Another host's control plane, `host:port`."""
+    advertised: str
+    """The host by which the nodes of other hosts reach these."""
     drain_seconds: float
     leader: int
     """The leader's process."""
@@ -133,6 +143,8 @@ class FleetStatus:
     supervisor: int
     admin: int
     """These three are processes."""
+    others: tuple[str, ...]
+    """The control planes of other hosts that are in touch with this one."""
     nodes: tuple[NodeStatus, ...]
     connections: int
     figures: Mapping[str, int]
@@ -221,17 +233,16 @@ class ConnectionReport:
 
 @dataclass(frozen=True)
 class Find:
-    """Where is a connection? `Found`."""
+    """Where is a connection? `Found`, or a refusal if nobody knows of it."""
 
     connection_id: str
 
 
 @dataclass(frozen=True)
 class Found:
-    """At the node of this address; if there is none: it died with its node, or nobody knows of it."""
+    """At the node of this address; None: it died with its node."""
 
     address: str | None
-    died: bool = False
 
 
 @dataclass(frozen=True)
@@ -320,10 +331,26 @@ class Passed:
 
 @dataclass(frozen=True)
 class Ask:
-    """What a node asks the supervisor: anything that the outside may ask, and `Find`."""
+    """What a node, or another supervisor, asks a supervisor: anything that the outside may ask, and `Find`."""
 
     number: int
     question: Any
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """From a supervisor to that of another host: here I am."""
+
+    host: str
+    """Where the control plane of its host is, `host:port`."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What another host's supervisor is asked; it may ask others as many `hops` further."""
+
+    question: Any
+    hops: int
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -101,6 +101,8 @@ class NodeServer:
         try:
             settings = GatewaySettings()
             sockets = self._bind(settings)
+            reached_at = self._address.removeprefix("http://")
+            settings = settings.model_copy(update={"allowed_hosts": (*settings.allowed_hosts, reached_at)})
             agent = find_agent(self._plan.agent, self._plan.tokens_per_second)
             self._app = gateway_on(sockets, self._plan.host, agent, settings, self)
         except AntiphonError as failure:
@@ -120,7 +122,7 @@ class NodeServer:
         host = self._plan.host
         self._shared = bind(host, self._plan.port, settings.send_buffer_bytes, shared=True)
         own = bind(host, 0, settings.send_buffer_bytes)
-        self._address = f"http://{name_of(host, own)}"
+        self._address = f"http://{name_of(self._plan.advertised, own)}"
         sockets = [*self._shared, *own]
         listen(sockets)
         return sockets
@@ -225,8 +227,8 @@ class NodeServer:
         try:
             for pause in _FIND_PAUSES:
                 await asyncio.sleep(pause)  # a client may come back before the directory has heard of it
-                found: Found = await self.ask(Find(connection_id))
-                if found.address is not None or found.died:
+                with suppress(FleetConnectionNotFoundError):
+                    found: Found = await self.ask(Find(connection_id))
                     return Place(found.address)
         except FleetTimeoutError:
             _log.warning("%s: the supervisor did not say where connection %s is", self.name, connection_id)

@@ -26,15 +26,19 @@ from itertools import count
 from typing import Any
 
 from thespian.actors import ActorExitRequest, ActorTypeDispatcher, ChildActorExited, WakeupMessage
+from thespian.system.messages.convention import CONV_ADDR_IPV4_CAPABILITY
 
 from actors.fleet.mail import (
+    Answer,
     Ask,
     AskStatus,
     Drain,
     Drained,
+    Elsewhere,
     Find,
     FleetStatus,
     Found,
+    Greeting,
     Interrupt,
     LaunchNode,
     LookUp,
@@ -57,6 +61,7 @@ from actors.fleet.mail import (
     Stopped,
     addressed,
 )
+from actors.fleet.peers import SUPERVISOR, Peers, host_of
 from actors.fleet.restarts import RestartPolicy
 from protocol.errors import (
     AntiphonError,
@@ -79,6 +84,11 @@ _SURVEY_SECONDS = 1.0
 _EXIT_SECONDS = 2.0
 """How long a node's process may take to end once it has drained."""
 _DRAIN_SLACK_SECONDS = 5.0
+_ELSEWHERE_SECONDS = 4.0
+"""How long another host may take to answer."""
+_JOIN_SECONDS = 15.0
+_HOPS = 2
+"""From the rim of the star to its middle, and from there to the others."""
 _DIED_SECONDS = 120.0
 _DIED_KEPT = 100_000
 """How long, and how many connections that died with their nodes are remembered, for clients that come back."""
@@ -117,6 +127,8 @@ class _Survey:
     asker: Any
     waiting: set[str]
     reports: dict[str, NodeReport] = field(default_factory=dict)
+    elsewhere: list[FleetStatus] | None = field(default_factory=list)
+    """Of other hosts; None while they are waited for."""
 
 
 class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian has no types
@@ -133,6 +145,9 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         self._surveys: dict[int, _Survey] = {}
         self._numbers = count(1)
         self._rolls: list[_Roll] = []
+        self._peers = Peers(self.send, self._later)
+        self._hops = _HOPS
+        """How often what is asked now may be passed on to other hosts."""
         self._stopper: Any = None
         self._stopping = False
 
@@ -145,8 +160,10 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
             return
         self._plan, self._starter = message.plan, sender
         for number in range(1, message.plan.nodes + 1):
-            node = self._nodes[f"node-{number}"] = _Node(f"node-{number}")
+            node = _Node(f"{message.plan.name}-{number}")
+            self._nodes[node.name] = node
             self._launch(node)
+        self._meet(message.plan)
 
     def _launch(self, node: _Node) -> None:
         node.life += 1
@@ -178,7 +195,9 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
             roll.go_on()
 
     def _if_all_serve(self) -> None:
-        if self._starter is not None and all(node.state is NodeState.SERVING for node in self._nodes.values()):
+        all_serve = all(node.state is NodeState.SERVING for node in self._nodes.values())
+        met = self._plan is not None and (self._plan.join is None or len(self._peers) > 0)
+        if self._starter is not None and all_serve and met:
             self.send(self._starter, Started(os.getpid(), os.getppid()))
             self._starter = None
 
@@ -194,6 +213,65 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         self.send(self._starter, _refused(FleetStartError, why))
         self._starter = None
         self.receiveMsg_StopFleet(StopFleet(at_once=True), None)
+
+    # Other hosts.
+
+    def _meet(self, plan: Plan) -> None:
+        """Let other hosts know whom to ask here, and then join one; in this order, for it is told once."""
+        self.notifyOnSystemRegistrationChanges(True)
+        self.updateCapability(SUPERVISOR, self.myAddress)
+        if plan.join is not None:
+            self.updateCapability(CONV_ADDR_IPV4_CAPABILITY, plan.join)
+            self._later(_JOIN_SECONDS, self._nobody_to_join)
+
+    def _nobody_to_join(self) -> None:
+        if self._starter is not None and self._plan is not None and not len(self._peers):
+            self._give_up_start(f"no fleet answers at {self._plan.join}, or it has another key")
+
+    def receiveMsg_ActorSystemConventionUpdate(self, message: Any, _sender: Any) -> None:  # noqa: N802
+        """A host has come, or is gone. The nodes here serve on, whichever it was."""
+        host = host_of(message.remoteAdminAddress)
+        if not message.remoteAdded:
+            if self._peers.gone(host):
+                _log.warning("the host of %s is gone", host)
+        elif self._plan is not None and (supervisor := message.remoteCapabilities.get(SUPERVISOR)) is not None:
+            self.send(supervisor, Greeting(self._plan.control))
+            self._met(host, supervisor)
+
+    def receiveMsg_Greeting(self, message: Greeting, sender: Any) -> None:  # noqa: N802
+        """A host has come."""
+        self._met(message.host, sender)
+
+    def _met(self, host: str, supervisor: Any) -> None:
+        if self._peers.met(host, supervisor):
+            _log.info("the host of %s has come", host)
+        self._if_all_serve()
+
+    def receiveMsg_Elsewhere(self, message: Elsewhere, sender: Any) -> None:  # noqa: N802
+        """Another supervisor has a question."""
+        self._hops = message.hops
+        try:
+            self.receiveMessage(message.question, sender)
+        finally:
+            self._hops = _HOPS
+
+    def receiveMsg_Answer(self, message: Answer, _sender: Any) -> None:  # noqa: N802
+        """Another supervisor, or a node of its, has answered."""
+        self._peers.answered(message)
+
+    def _ask_elsewhere(
+        self, question: Any, asker: Any, refusal: Refused, seconds: float = _ELSEWHERE_SECONDS
+    ) -> None:
+        """Have other hosts answer what this one cannot, or refuse."""
+
+        def done(answers: list[Any]) -> None:
+            self._answer(asker, answers[0] if answers else refusal)
+
+        if self._hops:
+            but = asker.node if isinstance(asker, NodeAsker) else None
+            self._peers.ask(question, done, seconds=seconds, hops=self._hops - 1, but=but)
+        else:
+            done([])
 
     # Death.
 
@@ -260,8 +338,9 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
 
     def receiveMsg_Drain(self, message: Drain, sender: Any) -> None:  # noqa: N802
         """Drain one node; the answer comes when its process has ended."""
-        node = self._find(message.node, sender)
+        node = self._nodes.get(message.node)
         if node is None:
+            self._ask_elsewhere(message, sender, self._no_node(message.node), self._drain_limit() + _EXIT_SECONDS)
             return
         if node.state not in (NodeState.SERVING, NodeState.DRAINING):
             self._answer(sender, _refused(NodeBusyError, f"{node.name} is {node.state}"))
@@ -295,8 +374,9 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         names = message.nodes or tuple(self._nodes)
         nodes = []
         for name in names:
-            node = self._find(name, sender)
+            node = self._nodes.get(name)
             if node is None:
+                self._answer(sender, self._no_node(name))
                 return
             nodes.append(node)
         roll = _Roll(self, nodes, partial(self._rolled, sender, names))
@@ -362,8 +442,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
     def _pass_on(self, request: Interrupt | LookUp, asker: Any) -> None:
         name = self._directory.get(request.connection_id)
         if name is None:
-            missing = f"no node has a connection {request.connection_id}"
-            self._answer(asker, _refused(FleetConnectionNotFoundError, missing))
+            self._ask_elsewhere(request, asker, _unknown(request.connection_id))
         else:
             self.send(self._nodes[name].actor, Passed(asker, request))
 
@@ -372,8 +451,10 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         name = self._directory.get(message.connection_id)
         if name is not None:
             self._answer(sender, Found(self._nodes[name].address))
+        elif message.connection_id in self._died:
+            self._answer(sender, Found(None))
         else:
-            self._answer(sender, Found(None, died=message.connection_id in self._died))
+            self._ask_elsewhere(message, sender, _unknown(message.connection_id))
 
     def receiveMsg_Ask(self, message: Ask, sender: Any) -> None:  # noqa: N802
         """A node has a question."""
@@ -395,9 +476,24 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         self._surveys[number] = _Survey(sender, {node.name for node in asked})
         for node in asked:
             self.send(node.actor, Report(number))
-        if asked:
-            self._later(_SURVEY_SECONDS, partial(self._close_survey, number))
-        else:
+        seconds = _SURVEY_SECONDS * (self._hops + 1) / (_HOPS + 1)  # who was passed the question answers sooner
+        but = sender.node if isinstance(sender, NodeAsker) else None
+        if self._hops:
+            self._surveys[number].elsewhere = None
+            heard = partial(self._heard_elsewhere, number)
+            self._peers.ask(AskStatus(), heard, seconds=seconds, hops=self._hops - 1, wants_all=True, but=but)
+        self._later(seconds, partial(self._close_survey, number))
+        self._if_surveyed(number)
+
+    def _heard_elsewhere(self, number: int, answers: list[FleetStatus]) -> None:
+        survey = self._surveys.get(number)
+        if survey is not None:
+            survey.elsewhere = answers
+            self._if_surveyed(number)
+
+    def _if_surveyed(self, number: int) -> None:
+        survey = self._surveys.get(number)
+        if survey is not None and not survey.waiting and survey.elsewhere is not None:
             self._close_survey(number)
 
     def receiveMsg_NodeReport(self, message: NodeReport, _sender: Any) -> None:  # noqa: N802
@@ -406,17 +502,18 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         if survey is not None:
             survey.reports[message.name] = message
             survey.waiting.discard(message.name)
-            if not survey.waiting:
-                self._close_survey(message.survey)
+            self._if_surveyed(message.survey)
 
     def _close_survey(self, number: int) -> None:
         survey = self._surveys.pop(number, None)
         if survey is None or self._plan is None:
             return
         figures: Counter[str] = Counter()
-        for report in survey.reports.values():
-            figures.update(report.figures)
-        nodes = tuple(self._status(node, survey) for node in self._nodes.values())
+        nodes = [self._status(node, survey) for node in self._nodes.values()]
+        for status in survey.elsewhere or ():
+            nodes += status.nodes
+        for node in nodes:
+            figures.update(node.figures)
         self._answer(
             survey.asker,
             FleetStatus(
@@ -424,7 +521,8 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
                 leader=self._plan.leader,
                 supervisor=os.getpid(),
                 admin=os.getppid(),
-                nodes=nodes,
+                others=self._peers.hosts(),
+                nodes=tuple(nodes),
                 connections=sum(node.connections for node in nodes),
                 figures=dict(figures),
             ),
@@ -446,13 +544,8 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
 
     # Of use to several.
 
-    def _find(self, name: str, asker: Any) -> _Node | None:
-        node = self._nodes.get(name)
-        if node is None:
-            self._answer(
-                asker, _refused(NodeNotFoundError, f"there is no node {name}; there are {', '.join(self._nodes)}")
-            )
-        return node
+    def _no_node(self, name: str) -> Refused:
+        return _refused(NodeNotFoundError, f"there is no node {name}; here are {', '.join(self._nodes)}")
 
     def _later(self, seconds: float, work: Callable[[], None]) -> None:
         self.wakeupAfter(timedelta(seconds=seconds), payload=work)
@@ -501,6 +594,10 @@ class _Roll:
             else:  # it starts or drains: it will be heard of
                 return
         self._done(self, None)
+
+
+def _unknown(connection_id: str) -> Refused:
+    return _refused(FleetConnectionNotFoundError, f"no node has a connection {connection_id}")
 
 
 def _refused(error: type[AntiphonError], message: str) -> Refused:

@@ -94,7 +94,8 @@ class Fleet:
         return int(address.rsplit(":", 1)[1])
 
     def status(self) -> Any:
-        with patch.dict(os.environ), Control(FleetSettings(control_port=self.control_port)) as control:
+        settings = FleetSettings(control_port=self.control_port, key=self.environment.get("ANTIPHON_FLEET_KEY"))
+        with patch.dict(os.environ), Control(settings) as control:
             return asdict(control.ask(AskStatus()))
 
     def pids(self) -> list[int]:

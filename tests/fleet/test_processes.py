@@ -127,7 +127,7 @@ def test_down_leaves_no_process_no_port_and_no_file(fleet: Fleet) -> None:
     assert refused.stderr == f"antiphon: no fleet answers on 127.0.0.1 port {fleet.control_port}\n"
 
 
-@pytest.mark.parametrize("part", ["leader", "supervisor", "admin"])
+@pytest.mark.parametrize("part", ["supervisor", "admin"])  # the leader: in test_hosts.py
 def test_nothing_is_left_when_a_part_of_the_control_plane_is_killed(fleet: Fleet, part: str) -> None:
     port = fleet.up(nodes=1)
     status = fleet.status()

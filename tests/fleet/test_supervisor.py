@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Any
 
 import pytest
-from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited, WakeupMessage
+from thespian.actors import (
+    ActorAddress,
+    ActorExitRequest,
+    ActorSystemConventionUpdate,
+    ChildActorExited,
+    WakeupMessage,
+)
 
 from actors.fleet.mail import (
     Answer,
@@ -16,9 +23,11 @@ from actors.fleet.mail import (
     AskStatus,
     Drain,
     Drained,
+    Elsewhere,
     Find,
     FleetStatus,
     Found,
+    Greeting,
     Interrupt,
     LaunchNode,
     LookUp,
@@ -27,6 +36,8 @@ from actors.fleet.mail import (
     NodeFailed,
     NodeReport,
     NodeServing,
+    NodeState,
+    NodeStatus,
     Passed,
     Plan,
     Refused,
@@ -38,6 +49,7 @@ from actors.fleet.mail import (
     StopFleet,
     Stopped,
 )
+from actors.fleet.peers import SUPERVISOR
 from actors.fleet.supervisor import FleetSupervisor
 
 PLAN = Plan(
@@ -47,6 +59,10 @@ PLAN = Plan(
     agent="echo",
     tokens_per_second=50,
     nodes=2,
+    name="node",
+    control="127.0.0.1:8790",
+    join=None,
+    advertised="127.0.0.1",
     drain_seconds=10,
     leader=1,
 )
@@ -65,6 +81,7 @@ class Thespian:
 
     def __init__(self) -> None:
         self.sent: list[tuple[Any, Any]] = []
+        self.capabilities: dict[str, Any] = {}
         self.timers: list[tuple[timedelta, Any]] = []
         self._numbers = count(1)
         self.supervisor = FleetSupervisor()
@@ -77,6 +94,11 @@ class Thespian:
 
     def actor_send(self, address: Any, message: Any) -> None:
         self.sent.append((address, message))
+
+    def notifyOnSystemRegistrationChanges(self, *_arguments: Any) -> None: ...  # noqa: N802
+
+    def updateCapability(self, name: str, value: Any) -> None:  # noqa: N802
+        self.capabilities[name] = value
 
     def wakeupAfter(self, after: timedelta, payload: Any) -> None:  # noqa: N802
         self.timers.append((after, payload))
@@ -181,16 +203,19 @@ def test_a_node_is_told_where_a_connection_is_and_what_died(thespian: Thespian) 
     thespian.tell(Moved("node-1", ("a",), ()), "actor-1")
     here = Found("http://127.0.0.1:9")
     assert thespian.tell(Ask(7, Find("a")), "actor-2") == [("actor-2", Answer(7, here))]
-    assert thespian.tell(Ask(8, Find("nobody")), "actor-2") == [("actor-2", Answer(8, Found(None)))]
+    assert thespian.tell(Ask(8, Find("nobody")), "actor-2") == [
+        ("actor-2", Answer(8, Refused("fleet_connection_not_found", "no node has a connection nobody")))
+    ]
     thespian.tell(ChildActorExited("actor-1"), "actor-1")
-    assert thespian.tell(Ask(9, Find("a")), "actor-2") == [("actor-2", Answer(9, Found(None, died=True)))]
+    assert thespian.tell(Ask(9, Find("a")), "actor-2") == [("actor-2", Answer(9, Found(None)))]
 
 
 def test_what_a_node_drained_in_good_form_has_not_died(thespian: Thespian) -> None:
     thespian.tell(Moved("node-1", ("a",), ()), "actor-1")
     thespian.tell(Drain("node-1"))
     thespian.tell(ChildActorExited("actor-1"), "actor-1")
-    assert thespian.tell(Find("a")) == [("outside", Found(None))]
+    [(_, refused)] = thespian.tell(Find("a"))
+    assert refused.code == "fleet_connection_not_found"
 
 
 def test_a_node_may_ask_what_the_outside_may(thespian: Thespian) -> None:
@@ -216,7 +241,7 @@ def test_status_sums_up_and_does_not_wait_for_a_node_that_does_not_answer(thespi
 
 def test_what_makes_no_sense_is_refused_with_a_code(thespian: Thespian) -> None:
     assert thespian.tell(Drain("node-9")) == [
-        ("outside", Refused("node_not_found", "there is no node node-9; there are node-1, node-2"))
+        ("outside", Refused("node_not_found", "there is no node node-9; here are node-1, node-2"))
     ]
     thespian.tell(ChildActorExited("actor-1"), "actor-1")
     assert thespian.tell(Drain("node-1")) == [("outside", Refused("node_busy", "node-1 is waiting"))]
@@ -256,3 +281,94 @@ def test_a_supervisor_that_was_made_by_a_question_ends() -> None:
     answer, end = lonely.tell(AskStatus())
     assert answer[1].code == "fleet_not_running"
     assert (end[0], type(end[1])) == ("supervisor", ActorExitRequest)
+
+
+# Other hosts.
+
+
+class Admin:
+    """The address of another host's admin."""
+
+    class addressDetails:  # noqa: N801
+        sockname = ("10.0.0.2", 8790)
+
+
+def came(supervisor: str | None) -> ActorSystemConventionUpdate:
+    return ActorSystemConventionUpdate(Admin, {SUPERVISOR: Address(supervisor)} if supervisor else {}, added=True)
+
+
+GONE = ActorSystemConventionUpdate(Admin, {}, added=False)
+UNKNOWN = Refused("fleet_connection_not_found", "no node has a connection a")
+
+
+@pytest.fixture
+def joined(thespian: Thespian) -> Thespian:
+    """Knows one other host."""
+    assert thespian.tell(came("far")) == [("far", Greeting("127.0.0.1:8790"))]
+    return thespian
+
+
+def test_a_host_says_whom_to_ask_before_it_joins_another() -> None:
+    thespian = Thespian()
+    thespian.tell(StartFleet(replace(PLAN, join="10.0.0.2:8790", nodes=1)))
+    assert list(thespian.capabilities) == [SUPERVISOR, "Convention Address.IPv4"]
+    assert thespian.serve("node-1", "actor-1") == []
+    assert [type(sent) for _, sent in thespian.tell(came("far"))] == [Greeting, Started]
+
+
+def test_a_host_that_finds_nobody_to_join_does_not_start() -> None:
+    thespian = Thespian()
+    thespian.tell(StartFleet(replace(PLAN, join="10.0.0.2:8790", nodes=1)))
+    thespian.serve("node-1", "actor-1")
+    assert ("outside", Refused("fleet_start", "no fleet answers at 10.0.0.2:8790, or it has another key")) in (
+        thespian.wait(15.0)
+    )
+
+
+def test_what_is_not_here_is_asked_elsewhere_and_the_first_who_knows_is_believed(joined: Thespian) -> None:
+    joined.tell(Greeting("10.0.0.3:8790"), "farther")
+    [(first, asked), (second, asked_too)] = joined.tell(Ask(5, Find("a")), "actor-1")
+    assert (first, second) == ("far", "farther")
+    assert asked.question == asked_too.question == Elsewhere(Find("a"), 1)
+    assert joined.tell(Answer(asked.number, UNKNOWN), "far") == []
+    found = Found("http://10.0.0.3:9")
+    assert joined.tell(Answer(asked_too.number, found), "farther") == [("actor-1", Answer(5, found))]
+    assert joined.wait(4.0) == []
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_when_nobody_knows_it_is_refused(joined: Thespian, answered: bool) -> None:
+    [(_, asked)] = joined.tell(LookUp("a"))
+    sent = joined.tell(Answer(asked.number, UNKNOWN), "far") if answered else joined.wait(4.0)
+    assert sent == [("outside", UNKNOWN)]
+
+
+def test_a_question_goes_from_the_rim_to_the_middle_to_the_rim_and_no_further(joined: Thespian) -> None:
+    joined.tell(Greeting("10.0.0.3:8790"), "farther")
+    [(asked, passed)] = joined.tell(Ask(5, Elsewhere(Find("a"), 1)), "far")  # not back to where it came from
+    assert (asked, passed.question) == ("farther", Elsewhere(Find("a"), 0))
+    assert joined.tell(Ask(6, Elsewhere(Find("a"), 0)), "far") == [("far", Answer(6, UNKNOWN))]
+
+
+def test_a_host_that_is_gone_is_not_asked(joined: Thespian) -> None:
+    joined.tell(GONE)
+    assert joined.tell(LookUp("a")) == [("outside", UNKNOWN)]
+
+
+def test_a_host_whose_supervisor_is_not_there_yet_greets_when_it_is(thespian: Thespian) -> None:
+    assert thespian.tell(came(None)) == []
+    assert thespian.tell(Greeting("10.0.0.2:8790"), "far") == []
+    [(asked, _)] = thespian.tell(LookUp("a"))
+    assert asked == "far"
+
+
+def test_status_has_the_nodes_of_other_hosts(joined: Thespian) -> None:
+    sent = joined.tell(AskStatus(), "asker")
+    asked = next(message for address, message in sent if address == "far")
+    joined.tell(NodeReport("node-1", 1, 1, {"turns_completed": 4}), "actor-1")
+    assert joined.tell(NodeReport("node-2", 1, 1, {}), "actor-2") == []
+    theirs = NodeStatus("far-1", NodeState.SERVING, 5, "http://10.0.0.2:9", 3, 0, {"turns_completed": 2})
+    far = FleetStatus("http://10.0.0.2:8000", 1, 2, 3, (), (theirs,), 3, {})
+    [(asker, status)] = joined.tell(Answer(asked.number, far), "far")
+    assert (asker, [node.name for node in status.nodes]) == ("asker", ["node-1", "node-2", "far-1"])
+    assert (status.connections, status.figures, status.others) == (5, {"turns_completed": 6}, ("10.0.0.2:8790",))
