@@ -20,14 +20,15 @@ from actors.speech.pieces import Piece, Removed, Strength, Text
 from actors.speech.tables import TABLE, Table, cells_of
 from actors.speech.verbatim import CODE, CODE_MARK, Kind, Verbatim, indent_of
 
-__all__ = ["LINE_MEMORY", "STARTERS", "Markup"]
+__all__ = ["LINE_MEMORY", "MARKS", "STARTERS", "Markup"]
+
+MARKS: Final = r"*_~\[`<&\\$|/"
+"""What means something to this stage within a line of text (`/` in a URL), as the inside of a character class."""
 
 LINE_MEMORY: Final = 200  # how much of a line is remembered: for its width, and as a table's header
 WRAPPED: Final = 60  # columns: a line as long as this was wrapped, a shorter one was ended
 MAX_MARKS: Final = 8  # how many marks before the first letter of a line are looked through
 
-# Characters that mean something to this stage when they stand within a line, or begin one.
-_CARES: Final = re.compile(r"[*_~\[`<&\\$\n|]|/|:")
 _ENDS: Final = re.compile(r"[.!?…。！？\n]")
 _MAY_END: Final = frozenset(".!?…。！？" + CLAUSES)
 _AWAIT_PARTNER: Final = frozenset("[<`$\\")
@@ -77,8 +78,6 @@ class Markup:
         "_verbatim",
     )
 
-    cares = _CARES
-
     def __init__(
         self,
         *,
@@ -112,7 +111,7 @@ class Markup:
 
     @property
     def idle(self) -> bool:
-        """Within a line of plain text, nothing held: text without any character of `cares` may pass by."""
+        """Within a line of plain text, nothing held: text without a line end or any of `MARKS` may pass by."""
         return self._in is _In.TEXT and not self._buffer and self._inline.idle
 
     @property

@@ -21,7 +21,7 @@ from actors.speech.cuts import CLAUSES
 from actors.speech.emoji import RANGES, Emoji
 from actors.speech.emotion import Emotion
 from actors.speech.languages import ENDS, Language
-from actors.speech.markup import Markup
+from actors.speech.markup import MARKS, Markup
 from actors.speech.pieces import Break, Mood, Piece, Removed, Stage, Stray, Text
 from actors.speech.reasoning import Reasoning
 from actors.speech.sentences import Sentences
@@ -30,7 +30,7 @@ from protocol.speech import RemovedSpan, SpeechChunk, SpeechSettings, StageFault
 __all__ = ["ATTENTION", "FILTERED", "FILTERED_ASCII", "FIRST", "MAY_GO_ON", "Row", "Standing", "fault"]
 
 _ENDS: Final = ENDS + "\n"
-FILTERED_ASCII: Final = r"*_~\[`<&\\$|/("
+FILTERED_ASCII: Final = MARKS + "("
 FILTERED: Final = FILTERED_ASCII + "（［【" + RANGES
 """What concerns a filter within a line of text, as the inside of a character class."""
 # A mark at the end of the text, which only what comes next can decide: a full stop, a line end with what may begin
