@@ -6,6 +6,7 @@
     scripts/simulate.py --real --connections 500 --turns 3          in real time, all at once, on one core
     scripts/simulate.py --load 4 --connections 10000 --minutes 1    in real time at the rate of speech: how late?
     scripts/simulate.py --scenario found.json                       one scenario again
+    scripts/simulate.py --fleet 2 --connections 50 --kills 3        a fleet of processes, some of which are killed
 
 Agents, clients and faults are drawn from a seed; round n has the seed `--seed` + n. Every event of every turn goes
 through the rules of `actors.testing.contract`. On a violation the seed is printed, the scenario is shrunk, its
@@ -19,6 +20,7 @@ import json
 import shlex
 import sys
 from collections.abc import Collection
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,8 @@ KINDS: dict[str, Collection[str]] = {"agents": AGENTS, "clients": CLIENTS, "faul
 def main() -> int:
     options = _parse()
     console = Console(stderr=options.json == "-")
+    if options.fleet:
+        return _fleet(options, console)
     if options.load:
         figures = run_load(Load(options.connections, options.load, options.minutes or 0.5))
         show_load(console, figures)
@@ -69,6 +73,8 @@ def _parse() -> argparse.Namespace:
     time = parser.add_mutually_exclusive_group()
     time.add_argument("--virtual", action="store_true", help="in virtual time; repeats exactly (default)")
     time.add_argument("--real", action="store_true", help="in real time")
+    parser.add_argument("--fleet", type=int, metavar="NODES", help="clients of a fleet of so many nodes")
+    parser.add_argument("--kills", type=int, default=0, help="of a fleet: how many nodes are killed meanwhile")
     parser.add_argument("--load", type=float, metavar="RATE", help="well-behaved agents at so many tokens a second")
     for name, kinds in KINDS.items():
         parser.add_argument(f"--{name}", help=f"which, with commas; or 'none' (default: all of {', '.join(kinds)})")
@@ -78,6 +84,16 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--html", metavar="FILE", help="write a report there, one file with its plots")
     parser.add_argument("--out", default=".", help="where to write a scenario that was found (default: here)")
     return parser.parse_args()
+
+
+def _fleet(options: argparse.Namespace, console: Console) -> int:
+    from fleet_drive.simulation import FleetPlan, simulate_fleet
+
+    plan = FleetPlan(options.fleet, options.connections, options.turns, options.seed, options.kills)
+    report = simulate_fleet(plan)
+    report.show(console)
+    _write_json(options.json, asdict(report))
+    return 1 if report.violations else 0
 
 
 def _plan(options: argparse.Namespace) -> Plan:

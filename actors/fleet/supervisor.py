@@ -294,6 +294,9 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
             node.state = NodeState.DRAINED
         else:
             self._mourn(node, len(lost))
+        for number, survey in tuple(self._surveys.items()):
+            survey.waiting.discard(node.name)  # it will not answer any more
+            self._if_surveyed(number)
         for asker in node.asked_to_drain:
             self._answer(asker, Drained(node.name))
         node.asked_to_drain.clear()

@@ -239,6 +239,13 @@ def test_status_sums_up_and_does_not_wait_for_a_node_that_does_not_answer(thespi
     assert (status.connections, status.figures) == (8, {"turns_completed": 6})
 
 
+def test_status_does_not_wait_for_a_node_that_dies_meanwhile(thespian: Thespian) -> None:
+    thespian.tell(AskStatus(), "asker")
+    thespian.tell(NodeReport("node-1", 1, 3, {}), "actor-1")
+    [(asker, status)] = thespian.tell(ChildActorExited("actor-2"), "actor-2")
+    assert (asker, [node.state for node in status.nodes]) == ("asker", ["serving", "waiting"])
+
+
 def test_what_makes_no_sense_is_refused_with_a_code(thespian: Thespian) -> None:
     assert thespian.tell(Drain("node-9")) == [
         ("outside", Refused("node_not_found", "there is no node node-9; here are node-1, node-2"))
