@@ -63,6 +63,7 @@ from actors.fleet.mail import (
 )
 from actors.fleet.peers import SUPERVISOR, Peers, host_of
 from actors.fleet.restarts import RestartPolicy
+from actors.fleet.rolling import Roll
 from protocol.errors import (
     AntiphonError,
     FleetConnectionNotFoundError,
@@ -73,7 +74,7 @@ from protocol.errors import (
     NodeNotFoundError,
 )
 
-__all__ = ["FleetSupervisor"]
+__all__ = ["FleetSupervisor", "Node"]
 
 _NODE = "actors.fleet.node.NodeActor"
 """By its name, so that only the nodes load what a gateway needs."""
@@ -97,7 +98,7 @@ _log = logging.getLogger("antiphon.fleet")
 
 
 @dataclass
-class _Node:
+class Node:
     """A node, over all its lives."""
 
     name: str
@@ -138,13 +139,13 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         super().__init__()
         self._plan: Plan | None = None
         self._starter: Any = None
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, Node] = {}
         self._directory: dict[str, str] = {}
         self._died: dict[str, float] = {}
         """Connections that died with their nodes, and when."""
         self._surveys: dict[int, _Survey] = {}
         self._numbers = count(1)
-        self._rolls: list[_Roll] = []
+        self._rolls: list[Roll] = []
         self._peers = Peers(self.send, self._later)
         self._hops = _HOPS
         """How often what is asked now may be passed on to other hosts."""
@@ -160,12 +161,12 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
             return
         self._plan, self._starter = message.plan, sender
         for number in range(1, message.plan.nodes + 1):
-            node = _Node(f"{message.plan.name}-{number}")
+            node = Node(f"{message.plan.name}-{number}")
             self._nodes[node.name] = node
             self._launch(node)
         self._meet(message.plan)
 
-    def _launch(self, node: _Node) -> None:
+    def _launch(self, node: Node) -> None:
         node.life += 1
         node.state, node.pid, node.address = NodeState.STARTING, None, None
         node.actor = self.createActor(_NODE)
@@ -173,7 +174,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         self.send(node.actor, LaunchNode(node.name, self._plan))
         self._later(_START_SECONDS, partial(self._too_slow, node, node.life))
 
-    def _too_slow(self, node: _Node, life: int) -> None:
+    def _too_slow(self, node: Node, life: int) -> None:
         if node.life == life and node.state is NodeState.STARTING:
             node.last_failure = f"did not serve within {_START_SECONDS:g} s"
             self._kill(node)
@@ -282,7 +283,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
                 self._ended(node)
                 return
 
-    def _ended(self, node: _Node) -> None:
+    def _ended(self, node: Node) -> None:
         meant = node.state is NodeState.DRAINING
         lost = [connection for connection, name in self._directory.items() if name == node.name]
         for connection in lost:
@@ -313,7 +314,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
                 break
             del self._died[first]
 
-    def _mourn(self, node: _Node, lost: int) -> None:
+    def _mourn(self, node: Node, lost: int) -> None:
         why = f" ({node.last_failure})" if node.last_failure else ""
         delay = node.policy.died(time.monotonic())
         if delay is None:
@@ -333,7 +334,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         node.state = NodeState.WAITING
         self._later(delay, partial(self._again, node, node.life))
 
-    def _again(self, node: _Node, life: int) -> None:
+    def _again(self, node: Node, life: int) -> None:
         if node.life == life and node.state is NodeState.WAITING and not self._stopping:
             self._launch(node)
 
@@ -351,7 +352,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         node.asked_to_drain.append(sender)
         self._drain(node)
 
-    def _drain(self, node: _Node) -> None:
+    def _drain(self, node: Node) -> None:
         if node.state is not NodeState.DRAINING:
             node.state = NodeState.DRAINING
             self.send(node.actor, Drain())
@@ -361,7 +362,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         assert self._plan is not None, "nodes come with a plan"
         return self._plan.drain_seconds + _DRAIN_SLACK_SECONDS
 
-    def _overdue(self, node: _Node, life: int) -> None:
+    def _overdue(self, node: Node, life: int) -> None:
         if node.life == life and node.has_process and node.state is NodeState.DRAINING:
             self._kill(node)
 
@@ -382,11 +383,11 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
                 self._answer(sender, self._no_node(name))
                 return
             nodes.append(node)
-        roll = _Roll(self, nodes, partial(self._rolled, sender, names))
+        roll = Roll(self, nodes, partial(self._rolled, sender, names))
         self._rolls.append(roll)
         roll.go_on()
 
-    def _rolled(self, asker: Any, names: tuple[str, ...], roll: _Roll, failed: str | None) -> None:
+    def _rolled(self, asker: Any, names: tuple[str, ...], roll: Roll, failed: str | None) -> None:
         self._rolls.remove(roll)
         self._answer(asker, Restarted(names) if failed is None else _refused(NodeBusyError, failed))
 
@@ -397,9 +398,9 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         for node in self._nodes.values():
             if not node.has_process:
                 node.state = NodeState.DRAINED
-            elif message.at_once:
+            elif message.at_once or node.state is NodeState.STARTING:  # which has nobody yet
                 self._kill(node)
-            elif node.state is not NodeState.STARTING:
+            else:
                 self._drain(node)
         self._if_all_ended()
 
@@ -415,7 +416,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
             )
             self._stopper = None
 
-    def _kill(self, node: _Node) -> None:
+    def _kill(self, node: Node) -> None:
         if node.pid is None:  # it has not said who it is yet; Thespian knows
             self.send(node.actor, ActorExitRequest())
         else:
@@ -532,7 +533,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         )
 
     @staticmethod
-    def _status(node: _Node, survey: _Survey) -> NodeStatus:
+    def _status(node: Node, survey: _Survey) -> NodeStatus:
         report = survey.reports.get(node.name)
         return NodeStatus(
             name=node.name,
@@ -556,47 +557,6 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
     def receiveMsg_WakeupMessage(self, message: WakeupMessage, _sender: Any) -> None:  # noqa: N802
         """It is time."""
         message.payload()
-
-
-class _Roll:
-    """A restart that goes from node to node.
-
-    Args:
-        fleet: whose nodes they are.
-        nodes: in their order.
-        done: called with this and with None, or with what kept it from going on.
-
-    """
-
-    def __init__(self, fleet: FleetSupervisor, nodes: list[_Node], done: Callable[[_Roll, str | None], None]) -> None:
-        self._fleet = fleet
-        self._nodes = nodes
-        self._done = done
-        self._starting = False
-
-    def go_on(self) -> None:
-        """Take the next step, if it is time for one."""
-        while self._nodes:
-            node = self._nodes[0]
-            if self._starting:
-                if node.state is NodeState.GIVEN_UP:
-                    self._done(self, f"{node.name} did not come back")
-                    return
-                if node.state is not NodeState.SERVING:
-                    return
-                self._starting = False
-                self._nodes.pop(0)
-            elif node.state is NodeState.SERVING:
-                self._fleet._drain(node)
-                return
-            elif node.state in (NodeState.DRAINED, NodeState.GIVEN_UP):
-                self._starting = True
-                node.policy.forgive()  # somebody starts it by hand
-                self._fleet._launch(node)
-                return
-            else:  # it starts or drains: it will be heard of
-                return
-        self._done(self, None)
 
 
 def _unknown(connection_id: str) -> Refused:

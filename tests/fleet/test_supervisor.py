@@ -283,6 +283,13 @@ def test_the_fleet_has_stopped_when_every_node_has_ended(thespian: Thespian) -> 
     assert (asker, type(stopped), len(stopped.pids)) == ("outside", Stopped, 2)
 
 
+def test_a_node_that_is_only_starting_does_not_hold_up_the_end(thespian: Thespian) -> None:
+    thespian.tell(ChildActorExited("actor-1"), "actor-1")
+    thespian.wait(0.0)
+    (starting, ended), (serving, drained) = thespian.tell(StopFleet())
+    assert (starting, type(ended), serving, drained) == ("actor-3", ActorExitRequest, "actor-2", Drain())
+
+
 def test_a_supervisor_that_was_made_by_a_question_ends() -> None:
     lonely = Thespian()
     answer, end = lonely.tell(AskStatus())
