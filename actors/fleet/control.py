@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from contextlib import closing, suppress
 from datetime import timedelta
+from itertools import count
 from typing import Any, Self
 
 from thespian.actors import ActorSystem, ActorSystemException
 
-from actors.fleet.mail import accepted
+from actors.fleet.mail import Answer, Ask, accepted
 from actors.fleet.settings import FleetSettings
 from actors.fleet.transport import KEY, FleetBase
 from protocol.errors import FleetNotRunningError, FleetTimeoutError
@@ -52,6 +54,7 @@ class Control:
     """
 
     def __init__(self, settings: FleetSettings, *, start: bool = False) -> None:
+        self._numbers = count(1)
         here = f"{settings.control_host} port {settings.control_port}"
         if not start and not is_taken(settings):
             raise FleetNotRunningError(f"no fleet answers on {here}")
@@ -73,10 +76,14 @@ class Control:
             AntiphonError: it was refused, with the error that says why; or there was no answer in time.
 
         """
-        answer = self._system.ask(self._supervisor, question, timedelta(seconds=seconds))
+        until = time.monotonic() + seconds
+        number = next(self._numbers)
+        answer = self._system.ask(self._supervisor, Ask(number, question), timedelta(seconds=seconds))
+        while not (answer is None or (isinstance(answer, Answer) and answer.number == number)):  # it came too late
+            answer = self._system.listen(timedelta(seconds=max(0.0, until - time.monotonic())))
         if answer is None:
             raise FleetTimeoutError(f"the fleet did not answer within {seconds:g} s")
-        return accepted(answer)
+        return accepted(answer.answer)
 
     def end_thespian(self) -> None:
         """Have Thespian's admin end, with whatever actors are left."""

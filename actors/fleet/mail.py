@@ -2,7 +2,7 @@
 
 Three parties: the outside (the commands of `antiphon fleet`, and the leader), the supervisor, the nodes. What the
 outside asks about one connection the supervisor passes on to its node (`Passed`), which answers the asker itself.
-A node asks as the outside does, with a number, because it may have several questions open (`Ask`, `Answer`).
+Questions have a number (`Ask`, `Answer`), so that an answer that comes late is not taken for that of the next one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ __all__ = [
     "Answer",
     "Ask",
     "AskStatus",
+    "Asker",
     "ConnectionReport",
     "Drain",
     "Drained",
@@ -31,7 +32,6 @@ __all__ = [
     "LaunchNode",
     "LookUp",
     "Moved",
-    "NodeAsker",
     "NodeFailed",
     "NodeReport",
     "NodeServing",
@@ -331,7 +331,7 @@ class Passed:
 
 @dataclass(frozen=True)
 class Ask:
-    """What a node, or another supervisor, asks a supervisor: anything that the outside may ask, and `Find`."""
+    """A question with a number: from outside, from a node, or from another host's supervisor."""
 
     number: int
     question: Any
@@ -362,16 +362,16 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class NodeAsker:
-    """A node that has asked, in the place of the address of somebody outside."""
+class Asker:
+    """Whoever sent an `Ask`, in the place of the address alone."""
 
-    node: Any
+    address: Any
     number: int
 
 
 def addressed(asker: Any, answer: Any) -> tuple[Any, Any]:
     """Return to whom an answer goes, and what is sent there."""
-    return (asker.node, Answer(asker.number, answer)) if isinstance(asker, NodeAsker) else (asker, answer)
+    return (asker.address, Answer(asker.number, answer)) if isinstance(asker, Asker) else (asker, answer)
 
 
 def accepted(answer: Any) -> Any:

@@ -31,6 +31,7 @@ from thespian.system.messages.convention import CONV_ADDR_IPV4_CAPABILITY
 from actors.fleet.mail import (
     Answer,
     Ask,
+    Asker,
     AskStatus,
     Drain,
     Drained,
@@ -43,7 +44,6 @@ from actors.fleet.mail import (
     LaunchNode,
     LookUp,
     Moved,
-    NodeAsker,
     NodeFailed,
     NodeReport,
     NodeServing,
@@ -199,7 +199,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         all_serve = all(node.state is NodeState.SERVING for node in self._nodes.values())
         met = self._plan is not None and (self._plan.join is None or len(self._peers) > 0)
         if self._starter is not None and all_serve and met:
-            self.send(self._starter, Started(os.getpid(), os.getppid()))
+            self._answer(self._starter, Started(os.getpid(), os.getppid()))
             self._starter = None
 
     def receiveMsg_NodeFailed(self, message: NodeFailed, sender: Any) -> None:  # noqa: N802
@@ -211,7 +211,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
             self._give_up_start(message.message)
 
     def _give_up_start(self, why: str) -> None:
-        self.send(self._starter, _refused(FleetStartError, why))
+        self._answer(self._starter, _refused(FleetStartError, why))
         self._starter = None
         self.receiveMsg_StopFleet(StopFleet(at_once=True), None)
 
@@ -269,7 +269,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
             self._answer(asker, answers[0] if answers else refusal)
 
         if self._hops:
-            but = asker.node if isinstance(asker, NodeAsker) else None
+            but = asker.address if isinstance(asker, Asker) else None
             self._peers.ask(question, done, seconds=seconds, hops=self._hops - 1, but=but)
         else:
             done([])
@@ -410,7 +410,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
             and self._stopper is not None
             and not any(node.has_process for node in self._nodes.values())
         ):
-            self.send(
+            self._answer(
                 self._stopper,
                 Stopped(tuple(node.last_pid for node in self._nodes.values() if node.last_pid is not None)),
             )
@@ -461,8 +461,8 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
             self._ask_elsewhere(message, sender, _unknown(message.connection_id))
 
     def receiveMsg_Ask(self, message: Ask, sender: Any) -> None:  # noqa: N802
-        """A node has a question."""
-        self.receiveMessage(message.question, NodeAsker(sender, message.number))
+        """A question with a number."""
+        self.receiveMessage(message.question, Asker(sender, message.number))
 
     def _answer(self, asker: Any, answer: Any) -> None:
         self.send(*addressed(asker, answer))
@@ -481,7 +481,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         for node in asked:
             self.send(node.actor, Report(number))
         seconds = _SURVEY_SECONDS * (self._hops + 1) / (_HOPS + 1)  # who was passed the question answers sooner
-        but = sender.node if isinstance(sender, NodeAsker) else None
+        but = sender.address if isinstance(sender, Asker) else None
         if self._hops:
             self._surveys[number].elsewhere = None
             heard = partial(self._heard_elsewhere, number)

@@ -9,10 +9,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from checkout import ROOT
+
+if find_spec("thespian") is None:
+    sys.exit(f"a fleet needs its extra: {ROOT / 'scripts' / 'environment'} cli,fleet")
+
 from websockets.asyncio.client import ClientConnection, connect
 
 from actors.fleet.control import Control

@@ -20,6 +20,7 @@ from thespian.actors import (
 from actors.fleet.mail import (
     Answer,
     Ask,
+    Asker,
     AskStatus,
     Drain,
     Drained,
@@ -32,7 +33,6 @@ from actors.fleet.mail import (
     LaunchNode,
     LookUp,
     Moved,
-    NodeAsker,
     NodeFailed,
     NodeReport,
     NodeServing,
@@ -221,7 +221,7 @@ def test_what_a_node_drained_in_good_form_has_not_died(thespian: Thespian) -> No
 def test_a_node_may_ask_what_the_outside_may(thespian: Thespian) -> None:
     thespian.tell(Moved("node-1", ("a",), ()), "actor-1")
     [(node, passed)] = thespian.tell(Ask(7, LookUp("a")), "actor-2")
-    assert (node, passed) == ("actor-1", Passed(NodeAsker("actor-2", 7), LookUp("a")))
+    assert (node, passed) == ("actor-1", Passed(Asker("actor-2", 7), LookUp("a")))
     [(node, answer)] = thespian.tell(Ask(8, Interrupt("nobody")), "actor-2")
     assert (node, answer.number, answer.answer.code) == ("actor-2", 8, "fleet_connection_not_found")
 
