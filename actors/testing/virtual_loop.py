@@ -103,6 +103,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             return 0
         return PATIENCE if timeout is None or self._in_executor else MOMENT
 
+    def _reach_what_is_due(self) -> None:
+        """Show the time of a timer that asyncio takes for due because it is nearer than its clock's resolution.
+
+        It runs at once; if the clock stayed behind, whoever waits for that time would set another one, for ever.
+        """
+        timers = self._scheduled
+        if timers and self.virtual_now < timers[0].when() < self.virtual_now + self._clock_resolution:
+            self.virtual_now = timers[0].when()
+
     def _has_threads(self) -> bool:
         started = set(threading.enumerate()) - self._before - {threading.current_thread()}
         return any(not thread.name.startswith(BYSTANDERS) for thread in started)
@@ -111,6 +120,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return len(self._selector.get_map()) > 1  # one is the loop's own, by which threads wake it
 
     _selector: selectors.BaseSelector
+    _scheduled: list[asyncio.TimerHandle]
+    _clock_resolution: float
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -123,6 +134,7 @@ class _JumpingSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> Any:
         loop = self._loop
         if timeout == 0:  # there is something to do; calls of threads are among it already
+            loop._reach_what_is_due()
             return super().select(0) if loop._has_sockets() else []
         ready = super().select(loop._patience(timeout))
         if ready:

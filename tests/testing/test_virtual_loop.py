@@ -36,6 +36,26 @@ async def test_timers_fire_in_their_order_at_their_time() -> None:
     assert fired == pytest.approx([1.0, 2.0, 3.0])
 
 
+@virtual(seeds=SEEDS)
+async def test_time_passes_also_for_those_who_wait_for_less_than_the_clock_tells_apart() -> None:
+    """A loop runs such a timer early; if there is always another one, its clock would never come so far."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + 1e-12
+
+    async def wait(steps: int) -> None:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        for _ in range(1_000):
+            if loop.time() >= until:
+                return
+            await asyncio.sleep(until - loop.time())
+        pytest.fail("time stood still")
+
+    async with asyncio.TaskGroup() as group:
+        for steps in range(5):
+            group.create_task(wait(steps))
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_wait_without_end_says_at_once_who_waits_for_what(seed: int | None) -> None:
     async def never(event: asyncio.Event) -> None:
