@@ -5,6 +5,7 @@
     scripts/simulate.py --minutes 10 --seed 1000                    as many rounds as fit
     scripts/simulate.py --real --connections 500 --turns 3          in real time, all at once, on one core
     scripts/simulate.py --load 4 --connections 10000 --minutes 1    in real time at the rate of speech: how late?
+    scripts/simulate.py --soak --minutes 30                         in real time, in one system: does the memory grow?
     scripts/simulate.py --scenario found.json                       one scenario again
     scripts/simulate.py --fleet 2 --connections 50 --kills 3        a fleet of processes, some of which are killed
 
@@ -32,10 +33,12 @@ from rich.console import Console
 from simulator.html_report import html_report
 from simulator.load import Load, run_load, show_load
 from simulator.rounds import Plan, Report, run
+from simulator.soak import Sample, Soak, run_soak, show_soak
 from simulator.terminal import Progress, show_find, show_report
 
 from actors.testing.scenario import AGENTS, CLIENTS, FAULTS, Mix, Scenario
 
+_USUAL = Soak._field_defaults
 KINDS: dict[str, Collection[str]] = {"agents": AGENTS, "clients": CLIENTS, "faults": FAULTS}
 
 
@@ -49,6 +52,8 @@ def main() -> int:
         show_load(console, figures)
         _write_json(options.json, figures)
         return 0
+    if options.soak:
+        return _soak(console, options)
     plan = _plan(options)
     with Progress(console) as progress:
         report = run(plan, progress)
@@ -61,6 +66,22 @@ def main() -> int:
         return 0
     show_find(console, report.find, _again(report, Path(options.out)))
     return 1
+
+
+def _soak(console: Console, options: argparse.Namespace) -> int:
+    def show(sample: Sample) -> None:
+        console.print(
+            f"{sample.minutes:6.2f} min  {sample.rss:,.0f} KiB  {sample.blocks:,} blocks  {sample.actors} actors  "
+            f"{sample.tasks} tasks",
+            highlight=False,
+        )
+
+    soak = Soak(options.connections, options.turns, options.seed, options.minutes or 30.0, mix=_mix(options))
+    soak = soak._replace(pace=options.pace, every=options.every, limit=options.limit)
+    figures = run_soak(soak, show)
+    show_soak(console, figures)
+    _write_json(options.json, figures)
+    return int(figures["grows"] or bool(figures["violations"]))
 
 
 def _parse() -> argparse.Namespace:
@@ -76,6 +97,12 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--fleet", type=int, metavar="NODES", help="clients of a fleet of so many nodes")
     parser.add_argument("--kills", type=int, default=0, help="of a fleet: how many nodes are killed meanwhile")
     parser.add_argument("--load", type=float, metavar="RATE", help="well-behaved agents at so many tokens a second")
+    time.add_argument("--soak", action="store_true", help="in real time, at a bounded rate, in one system")
+    parser.add_argument("--pace", type=float, default=_USUAL["pace"], help="turns a second of a soak (%(default)s)")
+    parser.add_argument(
+        "--every", type=float, default=_USUAL["every"], help="seconds from sample to sample (%(default)s)"
+    )
+    parser.add_argument("--limit", type=float, default=_USUAL["limit"], help="KiB a minute it may grow (%(default)s)")
     for name, kinds in KINDS.items():
         parser.add_argument(f"--{name}", help=f"which, with commas; or 'none' (default: all of {', '.join(kinds)})")
     parser.add_argument("--fault-rate", type=float, default=Mix().fault_rate, help="(default: %(default)s)")
@@ -97,7 +124,6 @@ def _fleet(options: argparse.Namespace, console: Console) -> int:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    chosen: dict[str, Any] = {name: _chosen(name, getattr(options, name)) for name in KINDS if getattr(options, name)}
     rounds = options.rounds if options.rounds is not None else None if options.minutes else 1
     return Plan(
         connections=options.connections,
@@ -106,7 +132,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         rounds=rounds,
         minutes=options.minutes,
         real=options.real,
-        mix=Mix(**chosen, fault_rate=options.fault_rate),
+        mix=_mix(options),
         scenario=options.scenario,
     )
 
@@ -118,6 +144,11 @@ def _scenario(name: str) -> Scenario:
         raise argparse.ArgumentTypeError(f"{name}: {failure.strerror}") from None
     except (AttributeError, KeyError, TypeError, ValueError):
         raise argparse.ArgumentTypeError(f"{name}: no scenario, as this script writes one") from None
+
+
+def _mix(options: argparse.Namespace) -> Mix:
+    chosen: dict[str, Any] = {name: _chosen(name, getattr(options, name)) for name in KINDS if getattr(options, name)}
+    return Mix(**chosen, fault_rate=options.fault_rate)
 
 
 def _chosen(name: str, text: str) -> tuple[str, ...]:

@@ -27,6 +27,9 @@ __all__ = ["ContractChecker", "ContractViolationError", "Violation"]
 SLACK = 0.05
 """How many seconds after its time something may come, on a loop that is not busy."""
 
+SETTLE_BEYOND = 1_000
+"""Of how many turns it is remembered how often their outcome was told, before those are forgotten that are gone."""
+
 
 class Violation(NamedTuple):
     """A point of the contract that was not kept."""
@@ -131,9 +134,19 @@ class ContractChecker:
 
     def inspect(self) -> None:
         """Look at the system as it is now; call it in its loop, as often as seems good."""
+        if len(self._told) > SETTLE_BEYOND:
+            self._settle()
         for point, rule in SYSTEM_RULES.items():
             for what in rule(self._context, self._slack):
                 self.report(point, "the system", what)
+
+    def _settle(self) -> None:
+        """Forget how often the outcome was told of turns that the system has forgotten, where that was right."""
+        known = {turn_id for roster in self._context.rosters.values() for turn_id in roster.turns}
+        known.update(history.turn_id for history in self._open)
+        for turn_id in [name for name, told in self._told.items() if name not in known]:
+            if self._ended[turn_id] in (0, self._told[turn_id]):  # 0: it was nobody's here
+                del self._told[turn_id], self._ended[turn_id]
 
     def _actor_ended(self, actor: EngineActor) -> None:
         self._unregister(actor)
@@ -154,6 +167,14 @@ class ContractChecker:
                 self.report(Point.CLEANUP, f"turn {turn_id}", "it is there after all retention")
         for what in self._supervised():
             self.report(Point.CLEANUP, "the system", f"the Supervisor still watches {what}")
+
+    async def retire_connection(self, connection_id: str) -> None:
+        """Wait until the retention of a connection's turns is over, and look that it has forgotten them."""
+        grace = self._settings.interrupt_wait_timeout + self._slack
+        await asyncio.sleep(self._settings.turn_retention_seconds + grace)
+        roster = self._context.rosters.get(connection_id)
+        for turn_id in roster.turns if roster is not None else ():
+            self.report(Point.CLEANUP, f"turn {turn_id}", "it is there after all retention")
 
     def _supervised(self) -> list[str]:
         return list(getattr(self._context.supervisor, "_watched", ()))

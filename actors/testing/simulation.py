@@ -6,7 +6,6 @@ The same code runs in virtual time, where a scenario repeats exactly, and in rea
 from __future__ import annotations
 
 import asyncio
-import logging
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from actors import ConversationTurn
     from actors.runtime import EngineActor
 
-__all__ = ["Figures", "Outcome", "play", "play_virtual", "shrink"]
+__all__ = ["SETTINGS", "Figures", "Outcome", "Stage", "play", "play_virtual", "shrink"]
 
 SETTINGS: dict[str, Any] = {
     "agent_stall_seconds": 4.0,
@@ -155,14 +154,16 @@ async def play(
     async with ConversationSystem(settings, **sources) as system:
         checker = ContractChecker(system, slack=slack)
         outcome.violations = checker.violations
-        faults = _Faults(system, scenario)
+        faults = _Faults(system)
+        if scenario.watched:
+            system.context.tap = faults.tap
         recorder = MessageTrace(system.context, trace) if trace else None
         if recorder is not None:
             recorder.__enter__()
         looking = asyncio.create_task(_look(checker), name="the inspector")
         try:
             clients = [
-                _Client(number, plan, system, checker, faults, outcome, progress)
+                _Client(f"c{number}", plan, system, checker, faults, outcome, progress)
                 for number, plan in enumerate(scenario.connections)
             ]
             playing = asyncio.gather(*(client.run() for client in clients))
@@ -188,15 +189,62 @@ async def _look(checker: ContractChecker) -> None:
         await asyncio.sleep(LOOK_EVERY)
 
 
-class _Faults:
-    """Carries out the faults of a scenario that concern the whole system."""
+class Stage:
+    """One system in which scenario after scenario is played, one over the other, for what only shows with time.
 
-    def __init__(self, system: ConversationSystem, scenario: Scenario) -> None:
+    A scenario's own settings and its shutdown do not count here: the system has its own.
+
+    Args:
+        system: has been started.
+        checker: of this system.
+
+    """
+
+    def __init__(self, system: ConversationSystem, checker: ContractChecker) -> None:
+        self._system = system
+        self._checker = checker
+        self._faults = _Faults(system, self._watch)
+        self._clients: set[_Client] = set()
+
+    async def play(self, scenario: Scenario, name: str) -> Outcome:
+        """Play a scenario to its end, until nothing is left of its connections; their ids begin with `name`."""
+        outcome = Outcome(scenario)
+        clients = [
+            _Client(f"{name}c{number}", plan, self._system, self._checker, self._faults, outcome, None)
+            for number, plan in enumerate(scenario.connections)
+        ]
+        self._clients.update(clients)
+        try:
+            await asyncio.gather(*(client.run(retire=True) for client in clients))
+        finally:
+            self._clients.difference_update(clients)
+        return outcome
+
+    async def shut_down(self) -> None:
+        """Shut the system down, whatever goes on."""
+        for client in self._clients:
+            client.closing = True
+        await self._checker.shut_down()
+
+    def _watch(self, armed: bool) -> None:
+        # Only while somebody is to be killed: when nobody looks at its messages the engine takes shorter ways.
+        self._system.context.tap = self._faults.tap if armed else None
+
+
+class _Faults:
+    """Carries out the faults of scenarios that concern the whole system; who is killed dies at the `tap`.
+
+    Args:
+        system: theirs.
+        watch: is told whether the tap is needed, whenever that may have changed.
+
+    """
+
+    def __init__(self, system: ConversationSystem, watch: Callable[[bool], None] = lambda _armed: None) -> None:
+        self._watch = watch
         self._kills: dict[tuple[str, str], int] = {}
         """How many messages an actor has left, by its kind and the id that it belongs to."""
         self._listeners: set[str] = set()
-        if scenario.watched:
-            system.context.tap = self._tap
         system.on_turn_finished(self._listen)
         system.on_turn_finished(self._listen_later)
 
@@ -208,10 +256,18 @@ class _Faults:
         if fault.kind == "kill":
             owner = {"supervisor": "", "connection": connection_id}.get(fault.target, turn_id)
             self._kills[fault.target, owner] = fault.at
+            self._watch(True)
         elif fault.kind == "listener":
             self._listeners.add(turn_id)
 
-    def _tap(self, actor: EngineActor, _mail: Any) -> None:
+    def forget(self, owner: str) -> None:
+        """Call off what is still armed for a turn or connection that is over."""
+        self._listeners.discard(owner)
+        for key in [key for key in self._kills if key[1] == owner]:
+            del self._kills[key]
+        self._watch(bool(self._kills))
+
+    def tap(self, actor: EngineActor, _mail: Any) -> None:
         if not self._kills:
             return
         owner = ""
@@ -226,6 +282,7 @@ class _Faults:
             self._kills[actor.kind, owner] = left - 1
         else:
             del self._kills[actor.kind, owner]
+            self._watch(bool(self._kills))
             actor.kill()
 
     def _listen(self, turn: ConversationTurn) -> None:
@@ -242,7 +299,7 @@ class _Client:
 
     def __init__(
         self,
-        number: int,
+        name: str,
         plan: ConnectionPlan,
         system: ConversationSystem,
         checker: ContractChecker,
@@ -250,7 +307,7 @@ class _Client:
         outcome: Outcome,
         progress: Callable[[Outcome], None] | None,
     ) -> None:
-        self._number = number
+        self._name = name
         self._plan = plan
         self._system = system
         self._checker = checker
@@ -264,14 +321,17 @@ class _Client:
             turn.fault is not None and turn.fault.target == "connection" for turn in plan.turns
         )
 
-    async def run(self) -> None:
-        """Play all turns, then have them judged."""
+    async def run(self, *, retire: bool = False) -> None:
+        """Play all turns, then have them judged.
+
+        Args:
+            retire: also wait until their retention is over, and leave for good.
+
+        """
         await asyncio.sleep(self._plan.begins)
         speech: Any = WordPipeline if self._plan.speech == "words" else None
         try:
-            processor = self._system.connect(
-                f"c{self._number}", queue_maxsize=self._plan.queue_maxsize, speech=speech
-            )
+            processor = self._system.connect(self._name, queue_maxsize=self._plan.queue_maxsize, speech=speech)
         except SystemClosedError as error:
             self._allow("connect()", error)
             return
@@ -291,17 +351,24 @@ class _Client:
             await asyncio.wait(reading)
         for turn in self._client.turns:
             self._judge(turn)
-        if self._plan.closes and not self.closing:  # a second shutdown() does not wait for the first
+            self._faults.forget(turn.turn_id)
+        self._faults.forget(self._name)
+        closes = self._plan.closes
+        if retire:
+            if not closes and not self.closing:
+                await self._checker.retire_connection(self._name)
+            closes = True
+        if closes and not self.closing:  # a second shutdown() does not wait for the first
             self.closing = True
             await processor.shutdown()
             self._checker.closed(processor.connection_id)
 
     async def _start(self, number: int, plan: TurnPlan) -> RecordedTurn | None:
-        turn_id = f"c{self._number}t{number}"
+        turn_id = f"{self._name}t{number}"
         agent = ScriptedAgent(expand(plan))
         harmed = self._loses_connection or (plan.fault is not None and plan.fault.harms)
         faulty = harmed or AGENTS[plan.agent][1]
-        self._faults.prepare(turn_id, f"c{self._number}", plan)
+        self._faults.prepare(turn_id, self._name, plan)
         arguments = {"turn_id": turn_id, "on_busy": plan.on_busy, "session_id": "s"}
         attached = agent if plan.attach_in is None else None
         begin = partial(self._client.start, attached, faulty=faulty, speech=self._speech(plan), **arguments)
@@ -458,7 +525,7 @@ class _Client:
     def _allow(self, call: str, error: Exception) -> None:
         due = self.closing if isinstance(error, SystemClosedError) else self._loses_connection
         if not due:
-            self._found(f"c{self._number}", f"{call} raised {error!r} for no reason")
+            self._found(self._name, f"{call} raised {error!r} for no reason")
 
     def _found(self, subject: str, what: str, point: Point = Point.ISOLATION) -> None:
         self._checker.report(point, f"turn {subject}", what)
@@ -478,15 +545,3 @@ def _interrupt_times(turn: RecordedTurn) -> Iterator[float]:
 def _normalise(count: Callable[[], None], text: str, _language: str | None) -> str:
     count()
     return text
-
-
-class Quiet:
-    """Keeps the engine's log of faults, which a simulation makes on purpose, off the terminal: a context manager."""
-
-    def __enter__(self) -> None:
-        self._logger = logging.getLogger("antiphon")
-        self._before = self._logger.disabled, self._logger.level
-        self._logger.setLevel(logging.CRITICAL + 1)
-
-    def __exit__(self, *_error: object) -> None:
-        self._logger.setLevel(self._before[1])

@@ -18,7 +18,7 @@ from typing import Any
 from actors.testing.scenario import Mix, Scenario, draw
 from actors.testing.simulation import Figures, Outcome, play, play_virtual, shrink
 
-__all__ = ["Find", "Plan", "Report", "run"]
+__all__ = ["Find", "Plan", "Report", "be_quiet", "run", "summary"]
 
 TRACE = 200
 """How many messages are shown of a scenario that broke the contract."""
@@ -108,11 +108,15 @@ def summary(values: Any) -> dict[str, float]:
     return {"count": len(ordered), "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "max": at(1.0)}
 
 
+def be_quiet() -> None:
+    """Log nothing of the faults that are made here on purpose, thousands of them."""
+    for name in ("antiphon", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 def run(plan: Plan, progress: Callable[[Report, Outcome], None]) -> Report:
     """Run a plan to its end, or to the first violation."""
-    # The engine logs the faults that are made here on purpose, thousands of them.
-    logging.getLogger("antiphon").setLevel(logging.CRITICAL + 1)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
+    be_quiet()
     gc.set_threshold(50_000, 20, 20)
     report = Report(plan)
     began = time.monotonic()
