@@ -12,12 +12,12 @@ import pytest
 from agents import endless, hang, ready, say
 from conversations import chunks_of, end_of, engine, read, talk
 from splitter import RemovingSplitter, Splitter
-from virtual_time import virtual
 
 import actors
 from actors import ConversationSystem, ConversationTurn, EventStream, MessageProcessor, Settings, TurnStatus
 from actors.runtime import Clock, Ids
 from actors.speech import SpeechPipeline
+from actors.testing import virtual
 from protocol.errors import AntiphonError, BadArgumentError, BadSettingsError, ConnectionExistsError, FailureCode
 from protocol.events import read_event
 from protocol.speech import RemovedSpan, SpeechChunk

@@ -8,9 +8,9 @@ from typing import Any
 
 from agents import hang
 from conversations import engine
-from virtual_time import virtual
 
 from actors.supervisor import BATCH, Tick
+from actors.testing import virtual
 
 CROWD = 5 * BATCH
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from agents import prose, ready, say
 from conversations import chunks_of, end_of, engine, hold_to_contract, ids_of, read, talk, turn_of
-from virtual_time import virtual
 
+from actors.testing import virtual
 from protocol.agent import AgentError, OtherEvent, StreamEnd, StreamStart, StreamToken, ToolCall, ToolResult
 from protocol.errors import (
     AgentAttachedError,

@@ -14,11 +14,11 @@ from conversations import chunks_of, end_of, engine, hold_to_contract, read, rec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from splitter import AttentiveSplitter, Splitter, Weighed
-from virtual_time import run_virtual, virtual
 
 from actors.chunker import SLICE
 from actors.producer import GATHER
 from actors.record import OUTBOX_CAPACITY
+from actors.testing import run_virtual, virtual
 from protocol.errors import ReplayGapError, TurnActiveError
 
 TOOL = {"type": "tool_call", "name": "look"}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from agents import endless, hang, ready, say, stubborn
 from conversations import actor_of, chunks_of, end_of, engine, read, talk, turn_of
-from virtual_time import virtual
 
+from actors.testing import virtual
 from protocol.errors import AntiphonError, BadArgumentError, BadSettingsError, TurnActiveError
 from protocol.settings import Settings
 from protocol.turn import TurnStatus

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from agents import Stubborn, endless, hang, ready, say, stubborn
 from conversations import end_of, engine, hold_to_contract, read, talk, turn_of
-from virtual_time import virtual
 
 from actors import ConversationSystem
 from actors.record import TurnRecord
 from actors.runtime import EngineActor, Mailbox
 from actors.supervisor import Supervisor
+from actors.testing import virtual
 from protocol.errors import SystemClosedError, TurnNotFoundError
 from protocol.turn import TurnStatus
 

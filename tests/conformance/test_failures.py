@@ -13,8 +13,8 @@ from conversations import chunks_of, end_of, engine, hold_to_contract, ids_of, r
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from splitter import Splitter
-from virtual_time import run_virtual, virtual
 
+from actors.testing import run_virtual, virtual
 from protocol.agent import StreamEnd
 from protocol.turn import TurnStatus
 

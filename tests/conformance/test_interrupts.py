@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from agents import Stubborn, Stuck, endless, hang, ready, say, stubborn
 from conversations import actor_of, chunks_of, end_of, engine, hold_to_contract, ids_of, read, talk, turn_of
-from virtual_time import run_virtual, virtual
 
+from actors.testing import run_virtual, virtual
 from protocol.mail import InterruptTurn, InterruptTurns
 from protocol.turn import TurnStatus
 

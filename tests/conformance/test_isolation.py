@@ -10,9 +10,9 @@ import pytest
 from agents import hang, ready, say, stubborn
 from conversations import chunks_of, end_of, engine, hold_to_contract, read, record_of, talk, turn_of
 from splitter import Splitter
-from virtual_time import run_virtual, virtual
 
 from actors import ConversationSystem, MessageProcessor
+from actors.testing import run_virtual, virtual
 from protocol.errors import ConnectionGoneError, TurnFinishedError
 from protocol.speech import RemovedSpan, SpeechChunk
 from protocol.turn import TurnStatus

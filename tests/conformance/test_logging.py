@@ -13,10 +13,10 @@ import pytest
 from agents import hang, ready, say, stubborn
 from conversations import end_of, engine, ids_of, read, talk
 from splitter import Splitter
-from virtual_time import virtual
 
 from actors.record import TurnRecord
 from actors.speech import SpeechPipeline
+from actors.testing import virtual
 from protocol.speech import SpeechChunk
 
 FORMAT = logging.Formatter("%(levelname)s %(name)s [%(connection_id)s %(turn_id)s %(trace_id)s] %(message)s")

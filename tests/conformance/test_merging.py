@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from agents import ready, say
 from conversations import chunks_of, engine, talk
-from virtual_time import virtual
 
 from actors import ConversationSystem
+from actors.testing import virtual
 from protocol.settings import Settings
 from protocol.speech import SpeechSettings
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from speech.grammar import cut, texts
 from splitter import AttentiveSplitter, Booked, RemovingSplitter, Splitter
-from virtual_time import run_virtual, virtual
 
+from actors.testing import run_virtual, virtual
 from protocol.errors import BadAckError, TurnNotFoundError
 from protocol.speech import RemovedSpan
 

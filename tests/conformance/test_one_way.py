@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from agents import endless, hang, ready, say
 from conversations import chunks_of, end_of, engine, hold_to_contract, read, record_of, talk, turn_of
-from virtual_time import run_virtual, virtual
 
+from actors.testing import run_virtual, virtual
 from protocol.errors import FailureCode, TurnFinishedError
 from protocol.mail import AgentDone, End, EndPlaced, EndTaken, Flush, FlushAck, Interrupt, Pause, StopAgent, TimeOut
 from protocol.speech import SpeechChunk

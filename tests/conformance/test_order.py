@@ -9,7 +9,8 @@ from agents import prose, ready, say
 from conversations import chunks_of, end_of, engine, hold_to_contract, read, talk
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual_time import run_virtual, virtual
+
+from actors.testing import run_virtual, virtual
 
 
 @virtual

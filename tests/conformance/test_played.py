@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from agents import hang, ready
 from conversations import chunks_of, end_of, engine, hold_to_contract
-from virtual_time import virtual
 
 from actors import EventStream, MessageProcessor
+from actors.testing import virtual
 from protocol.errors import BadArgumentError
 from protocol.turn import TurnStatus
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from agents import endless, hang, prose, ready, say
 from conversations import actor_of, chunks_of, end_of, engine, hold_to_contract, read, talk
-from virtual_time import virtual
 
 from actors import EventStream
+from actors.testing import virtual
 from protocol.errors import ReaderBusyError, ReaderReplacedError, ReplayGapError, TurnNotFoundError
 from protocol.turn import TurnStatus
 

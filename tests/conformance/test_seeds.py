@@ -18,9 +18,9 @@ import pytest
 from agents import hang, ready, say
 from conversations import chunks_of, end_of, hold_to_contract
 from programs import output_of
-from virtual_time import run_virtual, virtual
 
 from actors import ConversationSystem, MessageProcessor
+from actors.testing import run_virtual, virtual
 from protocol.errors import BadArgumentError, ConnectionExistsError, SystemClosedError
 from protocol.mail import StartTurn
 

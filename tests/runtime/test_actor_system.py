@@ -8,9 +8,9 @@ import time
 from datetime import UTC
 
 import pytest
-from virtual_time import virtual
 
 from actors.runtime import ActorSystem, Clock, EngineActor, Ids
+from actors.testing import virtual
 
 
 @virtual

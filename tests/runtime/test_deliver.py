@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from virtual_time import run_virtual, virtual
 
 from actors.runtime import ActorSystem, EngineActor, Mailbox, Room
+from actors.testing import run_virtual, virtual
 
 
 class Listener(EngineActor):

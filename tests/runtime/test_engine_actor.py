@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import pytest
 from pykka import ActorDeadError, ActorRegistry
-from virtual_time import virtual
 
 from actors.runtime import (
     ActorKilledError,
@@ -23,6 +22,7 @@ from actors.runtime import (
     StopNow,
     handles,
 )
+from actors.testing import virtual
 
 FATAL = [ValueError, asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit]
 

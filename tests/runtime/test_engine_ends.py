@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from pykka import ActorDeadError
-from virtual_time import virtual
 
 from actors.runtime import ActorSystem, ChildFailed, ChildStopped, EngineActor, StopNow, handles
+from actors.testing import virtual
 
 
 class Note(NamedTuple):

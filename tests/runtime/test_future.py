@@ -12,9 +12,9 @@ from typing import Any
 
 import pykka
 import pytest
-from virtual_time import virtual
 
 from actors.runtime import LoopActor, LoopFuture, LoopThread
+from actors.testing import virtual
 from protocol.errors import BlockingCallError
 from runtime.owner import Owner, ask
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from virtual_time import virtual
 
 from actors.runtime import ActorSystem, EngineActor, LoopActor
+from actors.testing import virtual
 
 COUNT = 1000
 MAX_KIB: dict[type[Any], float] = {LoopActor: 3.0, EngineActor: 1.0}

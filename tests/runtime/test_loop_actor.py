@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import pykka
 import pytest
 from pykka import ActorDeadError, ActorRegistry
-from virtual_time import virtual
 
 from actors.runtime import LoopActor, LoopRef
 from actors.runtime.background import background_loop
+from actors.testing import virtual
 from protocol.errors import MailboxFullError
 
 Start = Callable[..., Awaitable[Any]]

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from pykka import ActorDeadError, ActorRegistry
-from virtual_time import virtual
 
 from actors.runtime import ChildFailed, ChildStopped, LoopActor
+from actors.testing import virtual
 
 
 class Start(NamedTuple):

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pykka import ActorDeadError
 from pykka.messages import _ActorStop
-from virtual_time import virtual
 
 from actors.runtime import NO_MAIL, Mailbox, Room
+from actors.testing import virtual
 from protocol.errors import MailboxFullError
 from runtime.owner import Owner, ask, tell
 

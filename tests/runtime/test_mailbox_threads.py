@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from pykka import ActorDeadError, ActorRegistry
-from virtual_time import virtual
 
 from actors.runtime import LoopActor, LoopThread, Mailbox
+from actors.testing import virtual
 from runtime.owner import Owner, ask, tell
 
 
