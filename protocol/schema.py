@@ -7,13 +7,17 @@ copies in `docs/`. `antiphon schema` prints them, and the gateway serves them.
 from __future__ import annotations
 
 import json
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from protocol.commands import Command
 from protocol.messages import SUBPROTOCOL, CloseCode, ServerMessage
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaMode, JsonSchemaValue
+    from pydantic_core import core_schema
 
 __all__ = ["as_text", "asyncapi", "json_schema"]
 
@@ -78,9 +82,33 @@ def as_text(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+class _AsItTravels(GenerateJsonSchema):
+    """What is read may leave out what has a default; what is sent leaves out what is None, and nothing else."""
+
+    def field_is_required(
+        self, field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField, total: bool
+    ) -> bool:
+        if self.mode == "serialization" and field["schema"]["type"] == "default":
+            return field["schema"].get("default") is not None
+        return super().field_is_required(field, total)
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        if self.mode == "serialization":
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        if self.mode == "serialization":
+            return self.generate_inner(schema["schema"])
+        return super().nullable_schema(schema)
+
+
 def _definitions(place: str) -> dict[str, Any]:
-    inputs = [(model, "validation") for model in (*_COMMANDS, *_MESSAGES)]
-    _map, schema = models_json_schema(inputs, ref_template=place)  # type: ignore[arg-type]  # a literal in a list
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        *((model, "validation") for model in _COMMANDS),
+        *((model, "serialization") for model in _MESSAGES),
+    ]
+    _map, schema = models_json_schema(models, ref_template=place, schema_generator=_AsItTravels)
     definitions: dict[str, Any] = schema["$defs"]
     return definitions
 

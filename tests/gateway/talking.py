@@ -1,4 +1,4 @@
-"""Clients of the gateway, as tests use them: each message that they are sent is held to its model."""
+"""Clients of the gateway, as tests use them: what they are sent is held to its model and to the published schema."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from jsonschema import Draft202012Validator
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -15,13 +18,27 @@ from websockets.typing import Subprotocol
 from actors.gateway import Gateway
 from protocol.messages import SUBPROTOCOL, read_message
 
-__all__ = ["Client", "Served", "all_gone", "closed_with"]
+__all__ = ["DOCS", "Client", "Served", "all_gone", "closed_with", "hold_to_schema", "schema_of"]
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 PROTOCOL = Subprotocol(SUBPROTOCOL)
 PATIENCE = 20.0
 """Seconds for anything to happen on a machine that is busy; what should come comes at once."""
 
 Message = dict[str, Any]
+
+
+@cache
+def schema_of(name: str) -> Draft202012Validator:
+    """Return what judges messages by one definition of the published schema."""
+    document = json.loads((DOCS / "protocol.schema.json").read_text(encoding="utf-8"))
+    return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": document["$defs"]})
+
+
+def hold_to_schema(message: Message) -> None:
+    """A message of the server is one by its model, and by the schema that others read."""
+    schema_of(type(read_message(message)).__name__).validate(message)
 
 
 class Served(NamedTuple):
@@ -68,7 +85,7 @@ class Client:
         while True:
             text = await asyncio.wait_for(self.ws.recv(), PATIENCE)
             message: Message = json.loads(text)
-            read_message(message)
+            hold_to_schema(message)
             if message["type"] != "ping" or not self.answers_pings:
                 return message
             await self.say("pong")

@@ -8,14 +8,14 @@ from typing import Any, get_args
 
 from agents import say
 from gateway.serving import running
-from gateway.talking import Client, Served
+from gateway.talking import Client, Served, hold_to_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
 from protocol.commands import Command
 from protocol.errors import GatewayCode
-from protocol.messages import CloseCode, read_message
+from protocol.messages import CloseCode
 
 _BOUNDED = settings(max_examples=20, deadline=None)
 
@@ -83,7 +83,7 @@ def test_any_first_message_is_answered(message: str | bytes) -> None:
     async def scenario(served: Served) -> None:
         async with served.socket() as client:
             await client.ws.send(message)
-            read_message(json.loads(await asyncio.wait_for(client.ws.recv(), 10)))
+            hold_to_schema(json.loads(await asyncio.wait_for(client.ws.recv(), 10)))
 
     _on_a_server(scenario)
 

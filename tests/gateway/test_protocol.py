@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from gateway.talking import DOCS, schema_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft7Validator, Draft202012Validator
 
 from protocol.commands import Command, read_command
 from protocol.errors import BadCommandError, GatewayCode
 from protocol.messages import ServerMessage, read_message
-
-DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 COMMANDS: list[dict[str, Any]] = [
     {"type": "authorize"},
@@ -91,8 +90,10 @@ def test_any_text_is_a_command_or_refused(text: str) -> None:
 
 @_PATIENT
 @given(st.sampled_from(_TYPES), st.dictionaries(st.sampled_from(_FIELDS), _JSON))
-def test_any_fields_are_a_command_or_refused(kind: str, fields: dict[str, Any]) -> None:
-    assert _command_or_code(json.dumps({**fields, "type": kind})) is not None
+def test_any_fields_are_refused_or_a_command_to_the_schema_too(kind: str, fields: dict[str, Any]) -> None:
+    text = json.dumps({**fields, "type": kind})
+    if not isinstance(_command_or_code(text), GatewayCode):
+        schema_of("Command").validate(json.loads(text))
 
 
 def _command_or_code(text: str) -> Command | GatewayCode:
@@ -102,10 +103,24 @@ def _command_or_code(text: str) -> Command | GatewayCode:
         return refused.told
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: f"{command['type']}-{len(command)}")
+def test_the_schema_takes_the_commands_that_are_read(command: dict[str, Any]) -> None:
+    schema_of("Command").validate(command)
+
+
+@pytest.mark.parametrize(
+    "text", [text for text, code, _field in WRONG if code is not GatewayCode.BAD_JSON], ids=lambda text: text[:40]
+)
+def test_the_schema_refuses_what_is_no_command(text: str) -> None:
+    assert not schema_of("Command").is_valid(json.loads(text))
+
+
 @pytest.mark.parametrize("model", get_args(ServerMessage), ids=lambda model: model.__name__)
-def test_a_servers_message_has_its_type_in_the_schema(model: Any) -> None:
-    schema = json.loads((DOCS / "protocol.schema.json").read_text(encoding="utf-8"))
-    assert "type" in schema["$defs"][model.__name__]["properties"]
+def test_a_servers_message_is_told_apart_by_its_type(model: Any) -> None:
+    """Always there, so that a client can be generated that looks at it first; and what is None is left out."""
+    definition = _read("protocol.schema.json")["$defs"][model.__name__]
+    assert "type" in definition["required"]
+    assert '"null"' not in json.dumps(definition)
 
 
 def test_an_error_of_the_gateway_and_one_of_a_turn_are_told_apart() -> None:
@@ -135,13 +150,58 @@ def test_the_documents_are_those_of_the_models(document: str, options: list[str]
     assert printed == (DOCS / document).read_text(encoding="utf-8")
 
 
-def test_every_reference_in_the_documents_leads_somewhere() -> None:
-    for name in ("protocol.schema.json", "protocol.asyncapi.json"):
-        document = json.loads((DOCS / name).read_text(encoding="utf-8"))
-        for reference in _references(document):
-            place = document
-            for step in reference.removeprefix("#/").split("/"):
-                place = place[step]
+def _read(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((DOCS / name).read_text(encoding="utf-8"))
+    return document
+
+
+@pytest.mark.parametrize("name", ["protocol.schema.json", "protocol.asyncapi.json"])
+def test_every_reference_in_the_documents_leads_somewhere(name: str) -> None:
+    document = _read(name)
+    for reference in _references(document):
+        _follow(document, reference)
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(_read("protocol.schema.json"))
+
+
+def test_the_asyncapi_document_says_who_sends_what_over_the_socket() -> None:
+    """What AsyncAPI 3 asks of a document; its own schema agrees:  npx @asyncapi/cli validate FILE."""
+    document = _read("protocol.asyncapi.json")
+    assert document["asyncapi"] == "3.0.0"
+    assert {"title", "version"} <= set(document["info"])
+    assert set(document) <= {"asyncapi", "info", "defaultContentType", "channels", "operations", "components"}
+    (channel,) = document["channels"].values()
+    said: dict[str, set[str]] = {}
+    for operation in document["operations"].values():
+        assert _follow(document, operation["channel"]["$ref"]) is channel
+        messages = [_follow(document, message["$ref"]) for message in operation["messages"]]
+        assert all(message in channel["messages"].values() for message in messages), "only those of its channel"
+        said[operation["action"]] = {_follow(document, message["$ref"])["name"] for message in messages}
+    assert said == {
+        "receive": {model.__name__ for model in get_args(Command)},
+        "send": {model.__name__ for model in get_args(ServerMessage)},
+    }
+
+
+def test_the_payloads_of_the_asyncapi_document_are_the_published_schemas() -> None:
+    """In the dialect that AsyncAPI has without a word on it, which is JSON Schema's draft 7 and a bit."""
+    components = _read("protocol.asyncapi.json")["components"]
+    for message in components["messages"].values():
+        assert message["payload"] == {"$ref": f"#/components/schemas/{message['name']}"}
+    published = _read("protocol.schema.json")["$defs"]
+    for name, schema in components["schemas"].items():
+        Draft7Validator.check_schema(schema)
+        assert json.loads(json.dumps(schema).replace("#/components/schemas/", "#/$defs/")) == published[name]
+    assert set(published) - set(components["schemas"]) == {"Command", "ServerMessage"}
+
+
+def _follow(document: dict[str, Any], reference: str) -> Any:
+    place: Any = document
+    for step in reference.removeprefix("#/").split("/"):
+        place = place[step]
+    return place
 
 
 def _references(node: Any) -> list[str]:
