@@ -341,7 +341,9 @@ class TurnRecord:
                 replay = deque(map(self._past, range(after_seq + 1, self.seq)))
             reader = self._reader = Reader(replay)
             self.left_at = None
-            self.idle_since = self._clock.now()
+            self.idle_since = now = self._clock.now()
+            if self.silent_since is not None:
+                self.silent_since = now
         self.wake()  # the reader before: it finds that it was replaced
         return reader
 

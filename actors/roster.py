@@ -29,6 +29,7 @@ class Roster:
         "flow",
         "on_busy",
         "queue_maxsize",
+        "reader_grace",
         "speech",
         "stats",
         "turn_actors",
@@ -46,6 +47,7 @@ class Roster:
         on_busy: OnBusy,
         flow: Flow,
         speech: Callable[[], Any] | None,
+        reader_grace: float,
     ) -> None:
         self.connection_id = connection_id
         self.user_id = user_id
@@ -53,6 +55,7 @@ class Roster:
         self.on_busy = on_busy
         self.flow = flow
         self.speech = speech
+        self.reader_grace = reader_grace
         self.closed = False
         self.connection: EngineActor | None = None
         """The Connection actor that serves it now."""

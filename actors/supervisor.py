@@ -226,16 +226,17 @@ class Supervisor(EngineActor):
 
     def _dues(self, watched: Watched, now: float) -> list[tuple[float, Any]]:
         settings, record = self.context.settings, watched.record
-        grace = settings.reader_grace_seconds
+        grace = watched.roster.reader_grace
         if record.left_at is not None:
             reader = record.left_at + grace
         elif record.awaits_reader():
             reader = record.idle_since + grace
         else:
             reader = now + grace
-        dues: list[tuple[float, Any]] = [(reader, self._reader_gone)]
-        if record.silent_since is not None:
-            dues.append((record.silent_since + settings.max_chunk_play_seconds, self._reader_gone))
+        # Who has left cannot say what was played.
+        silent = record.silent_since if record.left_at is None else None
+        played = (now if silent is None else silent) + settings.max_chunk_play_seconds
+        dues: list[tuple[float, Any]] = [(reader, self._reader_gone), (played, self._reader_gone)]
         if watched.timed_out or record.sealed or record.status is TurnStatus.PENDING:
             return dues
         pull = record.pull_since

@@ -212,13 +212,15 @@ class ConversationSystem:
         on_busy: OnBusy | None = None,
         flow: Flow | None = None,
         speech: SpeechFactory | None = None,
+        reader_grace_seconds: float | None = None,
     ) -> MessageProcessor:
         """Open a connection. Call it in the system's loop.
 
         Args:
             connection_id: any id, kept as a string; a new one if left out.
             user_id: whose connection it is.
-            queue_maxsize, on_busy, flow, speech: in the place of the system's own, for this connection.
+            queue_maxsize, on_busy, flow, speech, reader_grace_seconds: in the place of the system's own, for this
+                connection.
 
         Raises:
             SystemClosedError: the system has not been started, or was shut down.
@@ -227,7 +229,7 @@ class ConversationSystem:
         """
         name = str(connection_id) if connection_id is not None else self.context.ids.new("connection")
         processor = MessageProcessor.__new__(MessageProcessor)
-        processor._prepare(name, user_id, queue_maxsize, on_busy, flow, speech)
+        processor._prepare(name, user_id, queue_maxsize, on_busy, flow, speech, reader_grace_seconds)
         processor._connect(self)
         self._processors[name] = processor
         return processor
@@ -336,7 +338,7 @@ class MessageProcessor:
 
     def __init__(self, connection_id: Any = None, user_id: Any = "", queue_maxsize: int | None = None) -> None:
         self._prepare(
-            str(connection_id) if connection_id is not None else "", user_id, queue_maxsize, None, None, None
+            str(connection_id) if connection_id is not None else "", user_id, queue_maxsize, None, None, None, None
         )
 
     def _prepare(
@@ -347,15 +349,20 @@ class MessageProcessor:
         on_busy: OnBusy | None,
         flow: Flow | None,
         speech: SpeechFactory | None,
+        reader_grace_seconds: float | None,
     ) -> None:
         if queue_maxsize is not None and queue_maxsize < 1:
             raise BadArgumentError(f"queue_maxsize must be at least 1, got {queue_maxsize}")
+        if reader_grace_seconds is not None and not 0 < reader_grace_seconds < inf:
+            raise BadArgumentError(
+                f"reader_grace_seconds must be more than 0, and finite, got {reader_grace_seconds}"
+            )
         self._system: ConversationSystem | None = None
         self._roster: Roster | None = None
-        self._spec: Any = (connection_id, str(user_id), queue_maxsize, on_busy, flow, speech)
+        self._spec: Any = (connection_id, str(user_id), queue_maxsize, on_busy, flow, speech, reader_grace_seconds)
 
     def _connect(self, system: ConversationSystem) -> Roster:
-        connection_id, user_id, queue_maxsize, on_busy, flow, speech = self._spec
+        connection_id, user_id, queue_maxsize, on_busy, flow, speech, reader_grace = self._spec
         roster = Roster(
             connection_id or system.context.ids.new("connection"),
             user_id,
@@ -363,6 +370,7 @@ class MessageProcessor:
             on_busy=on_busy or system.settings.on_busy,
             flow=flow or system.settings.flow,
             speech=speech,
+            reader_grace=system.settings.reader_grace_seconds if reader_grace is None else reader_grace,
         )
         system._open(roster)
         self._system, self._roster, self._spec = system, roster, None

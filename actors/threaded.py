@@ -97,12 +97,19 @@ class ThreadedSystem:
         on_busy: OnBusy | None = None,
         flow: Flow | None = None,
         speech: SpeechFactory | None = None,
+        reader_grace_seconds: float | None = None,
     ) -> ThreadedProcessor:
         """Open a connection; arguments and errors as for `ConversationSystem.connect`."""
 
         async def connect() -> MessageProcessor:
             return self._system.connect(
-                connection_id, user_id, queue_maxsize=queue_maxsize, on_busy=on_busy, flow=flow, speech=speech
+                connection_id,
+                user_id,
+                queue_maxsize=queue_maxsize,
+                on_busy=on_busy,
+                flow=flow,
+                speech=speech,
+                reader_grace_seconds=reader_grace_seconds,
             )
 
         processor = ThreadedProcessor(self, self._wait_for(connect()))

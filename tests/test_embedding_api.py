@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -71,6 +72,8 @@ async def test_connections_are_found_by_their_ids_and_are_no_more_when_they_are_
             system.connect("one")
         with pytest.raises(BadArgumentError):
             system.connect("new", queue_maxsize=0)
+        with pytest.raises(BadArgumentError, match="reader_grace_seconds"):
+            system.connect("new", reader_grace_seconds=math.inf)
         assert system.get("new") is None
         async with one:
             pass

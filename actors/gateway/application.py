@@ -27,7 +27,7 @@ from actors.gateway.relay import Relay, relayed_from
 from actors.gateway.session import Outcome, Session
 from actors.gateway.settings import GatewaySettings
 from actors.gateway.socket import Socket, SocketGone
-from actors.gateway.tokens import LOCAL_USER, Seal
+from actors.gateway.tokens import Seal
 from actors.system import ConversationSystem
 from protocol.commands import read_command
 from protocol.errors import AntiphonError, BadCommandError, GatewayCode, SystemClosedError
@@ -177,11 +177,14 @@ class Gateway:
         """Whether this user may not open one more connection."""
         if len(self.sessions) >= self.settings.max_connections:
             return True
-        return user != LOCAL_USER and self.heads.of(user) >= self.settings.max_connections_per_user
+        if self.authenticator is None:  # then everybody has the same name
+            return False
+        return self.heads.of(user) >= self.settings.max_connections_per_user
 
     def open(self, user: str, command: Authorize) -> Session:
         """Open a connection for a user."""
-        processor = self.system.connect(user_id=user, on_busy=self.settings.on_busy)
+        grace = self.settings.reader_grace_seconds
+        processor = self.system.connect(user_id=user, on_busy=self.settings.on_busy, reader_grace_seconds=grace)
         session = Session(processor, user, command.token, command.flow, self.settings.turns_per_minute)
         self.sessions[session.connection_id] = session
         self.heads.enter(user)

@@ -90,6 +90,11 @@ class GatewaySettings(BaseSettings):
     send_buffer_bytes: int = Field(16_384, ge=4_096)
     """Stand-alone: what the kernel holds for a client that does not read."""
 
+    @property
+    def reader_grace_seconds(self) -> float:
+        """How long the engine waits for a reader here: longer than the gateway does, which decides."""
+        return 2 * max(self.client_stall_seconds + self.heartbeat_seconds, self.reconnect_grace_seconds)
+
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)

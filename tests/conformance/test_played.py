@@ -151,3 +151,33 @@ async def test_an_unknown_flow_is_refused() -> None:
     async with engine() as system:
         with pytest.raises(BadArgumentError, match="flow"):
             await system.connect().start_turn(agent_stream=hang(), flow="fast")  # type: ignore[arg-type]  # there is none
+
+
+@virtual
+async def test_a_reader_that_was_away_has_its_time_to_acknowledge_when_it_is_back() -> None:
+    """Who is not there cannot say what was played; how long it may be away is the reader's grace."""
+    async with engine(max_chunk_play_seconds=10.0, reader_grace_seconds=30.0) as system:
+        processor = system.connect()
+        loop = asyncio.get_running_loop()
+        turn_id, stream = await _start(processor, ready(SENTENCES))
+        chunk = await anext(stream)
+        await stream.aclose()
+        await asyncio.sleep(25)
+        again = processor.stream_events(turn_id, after_seq=chunk["seq"])
+        back = loop.time()
+        assert [(await anext(again))["chunk"] for _ in SENTENCES[1:]] == SENTENCES[1:]
+        assert end_of([await anext(again)]) == ("interrupted", "reader_gone")
+        assert loop.time() - back == pytest.approx(10, abs=0.5)
+
+
+@virtual
+async def test_an_acknowledgement_is_missed_in_time_however_long_the_grace_of_readers_is() -> None:
+    async with engine(max_chunk_play_seconds=10.0, reader_grace_seconds=1_000.0) as system:
+        processor = system.connect()
+        loop = asyncio.get_running_loop()
+        _turn_id, stream = await _start(processor, ready(SENTENCES))
+        await asyncio.sleep(5)
+        began = loop.time()
+        assert [(await anext(stream))["chunk"] for _ in SENTENCES] == SENTENCES
+        assert end_of([await anext(stream)]) == ("interrupted", "reader_gone")
+        assert loop.time() - began == pytest.approx(10, abs=0.5)

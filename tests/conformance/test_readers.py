@@ -329,6 +329,17 @@ async def test_a_turn_whose_reader_has_left_is_interrupted_after_its_grace(leave
         KEPT.clear()
 
 
+@virtual
+async def test_a_connection_may_have_a_grace_of_its_own() -> None:
+    async with engine(reader_grace_seconds=10) as system:
+        patient, usual = system.connect(reader_grace_seconds=25), system.connect()
+        turns = [(each, await each.start_turn(agent_stream=hang(["One. ", "Two"]))) for each in (patient, usual)]
+        await asyncio.sleep(11)
+        assert [status_of(*turn) for turn in turns] == [ALIVE, GONE]
+        await asyncio.sleep(15)
+        assert status_of(*turns[0]) == GONE
+
+
 @pytest.mark.parametrize("leave", [_close, _leave_the_block, _forget])
 @virtual
 async def test_a_reader_that_has_left_is_missed_even_when_there_is_nothing_to_read(leave: Any) -> None:

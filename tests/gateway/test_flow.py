@@ -64,7 +64,7 @@ def _frame(message: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize("text", ["And so on. ", "x" * 20_000 + ". "], ids=["many small events", "few large ones"])
 async def test_a_client_that_never_reads_costs_little_and_is_given_up(serve: Any, text: str) -> None:
     agent = Counted(text)
-    served = await serve(agent, client_stall_seconds=0.6, reader_grace_seconds=60.0, outcome_seconds=0.0)
+    served = await serve(agent, client_stall_seconds=0.6, reader_grace_seconds=0.1, outcome_seconds=0.0)
     finished: asyncio.Queue[Any] = asyncio.Queue()
     served.gateway.system.on_turn_finished(finished.put_nowait)
     raw = await _stuck(served)
@@ -188,6 +188,25 @@ async def test_who_never_says_that_a_chunk_was_played_loses_the_turn_and_keeps_t
         assert (end["status"], end["reason"]) == ("interrupted", "reader_gone")
         await client.say("interrupt_stream")
         assert (await client.hear())["status"] == "interrupted"
+
+
+async def test_a_long_chunk_may_be_said_for_longer_than_a_client_may_stall(serve: Any) -> None:
+    served = await serve(lambda _request: ready(["A long one. "]), ping_seconds=0.05, client_stall_seconds=0.4)
+    async with served.client(flow="played") as client:
+        client.answers_pings = False
+        await client.say("chat_message", content="go")
+        pings = 0
+        chunk: dict[str, Any] = {}
+        while pings < 12:  # each at least 0.05 s after the pong before
+            message = await client.hear()
+            if message["type"] == "ping":
+                pings += 1
+                await client.say("pong")
+            elif message["type"] == "tts_ready_chunk":
+                chunk = message
+        await client.say("chunk_played", turn_id=chunk["turn_id"], seq=chunk["seq"])
+        client.answers_pings = True
+        assert (await client.until("stream_end"))[-1]["status"] == "completed"
 
 
 def test_the_kernel_holds_little_for_a_client_that_does_not_read() -> None:

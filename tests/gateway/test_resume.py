@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from agents import endless, hang, prose, ready, say
 from conversations import chunks_of, end_of, hold_to_contract
-from gateway.talking import all_gone, closed_with
+from gateway.talking import Served, all_gone, closed_with
 
 MINE, HERS = "a-token-of-anna-s", "a-token-of-berta"
 
@@ -116,6 +116,32 @@ async def test_the_grace_of_a_turn_whose_client_does_not_come_back_ends(serve: A
             "One. ",
         )
         assert (await closed_with(second))[0] == 4401
+
+
+async def _a_moment_without_a_reader(served: Served) -> None:
+    """Wait for as long as the engine by itself gives a turn that nobody reads."""
+    finished: asyncio.Queue[Any] = asyncio.Queue()
+    served.gateway.system.on_turn_finished(finished.put_nowait)
+    await served.gateway.system.connect().start_turn(agent_stream=hang(["One. ", "Two"]))
+    assert (await asyncio.wait_for(finished.get(), 20)).reason == "reader_gone"
+
+
+async def test_a_client_may_be_away_for_as_long_as_the_gateway_says_whatever_the_engine_would(serve: Any) -> None:
+    served = await serve(
+        lambda _request: hang(["One. ", "Two. ", "Three"]), reader_grace_seconds=0.1, reconnect_grace_seconds=30.0
+    )
+    async with served.client() as first:
+        await first.say("chat_message", content="go")
+        last = (await first.until("tts_ready_chunk"))[-1]
+        await first.drop()
+    await _a_moment_without_a_reader(served)
+    async with served.socket() as second:
+        welcome = await second.resume(first, turn_id=last["turn_id"], after_seq=last["seq"])
+        assert welcome["status"] == "processing"
+        assert (await second.hear())["chunk"] == "Two. "
+        await second.say("chunk_played", turn_id=last["turn_id"], seq=last["seq"] + 1)
+        await second.say("interrupt_stream")
+        assert (await second.until("interrupted"))[-1]["played_text"] == "One. Two. "
 
 
 async def test_who_closes_in_good_form_is_not_waited_for(serve: Any) -> None:
