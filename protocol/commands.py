@@ -108,7 +108,8 @@ class Pong(_Command):
 
     type: Literal["pong"]
     last_seq: Annotated[int, Field(ge=-1, le=2**53 - 1)] | None = None
-    """The last event that the client has received. Left out: all that was sent before the ping."""
+    """The last event that the client has received. Left out: all that was sent before the ping.
+    One that is older than the ping is noted, and does not answer it."""
     turn_id: _Id | None = None
     """The turn of `last_seq`. Left out: the turn of the last event that was sent."""
 

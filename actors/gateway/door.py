@@ -67,21 +67,28 @@ class Door:
         return None
 
     async def _admit(self, socket: Socket, command: Command) -> Link | Relay | None:
+        if await self._closed(socket):
+            return None
+        if isinstance(command, Authorize):
+            return await self._authorize(socket, command)
+        if isinstance(command, Resume):
+            return await self._resume(socket, command)
+        first = GatewayError(code=GatewayCode.NOT_AUTHORIZED, error="send authorize or resume first")
+        await _refuse(socket, CloseCode.NOT_AUTHORIZED, first)
+        return None
+
+    async def _closed(self, socket: Socket) -> bool:
+        """Turn the client away if the server is going down; ask again after every wait."""
         if self._gateway.draining:
             going = GatewayError(code=GatewayCode.DRAINING, error="the server is going down")
             await _refuse(socket, CloseCode.RESTART, going)
-        elif isinstance(command, Authorize):
-            return await self._authorize(socket, command)
-        elif isinstance(command, Resume):
-            return await self._resume(socket, command)
-        else:
-            first = GatewayError(code=GatewayCode.NOT_AUTHORIZED, error="send authorize or resume first")
-            await _refuse(socket, CloseCode.NOT_AUTHORIZED, first)
-        return None
+        return self._gateway.draining
 
     async def _authorize(self, socket: Socket, command: Authorize) -> Link | None:
         gateway = self._gateway
         user = await self._identify(socket, command.token)
+        if await self._closed(socket):
+            return None
         if user is None:
             refusal = AuthorizeError(code=GatewayCode.AUTHORIZE_REFUSED, error="the token is not known")
             await _refuse(socket, CloseCode.NOT_AUTHORIZED, refusal)
@@ -145,7 +152,10 @@ class Door:
             if place is not None:
                 return await self._go_elsewhere(socket, command, place)
         # The authenticator may take its time, and somebody else may come with the same token meanwhile.
-        if session is None or not right or not await self._still_known(socket, session, given):
+        known = session is not None and right and await self._still_known(socket, session, given)
+        if await self._closed(socket):
+            return None
+        if session is None or not known:
             gateway.attempts.failed(address, now)
             refusal = ResumeError(code=GatewayCode.RESUME_REFUSED, error="no such connection, or not with this token")
             await _refuse(socket, CloseCode.NOT_AUTHORIZED, refusal)

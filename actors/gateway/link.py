@@ -94,8 +94,10 @@ class Link:
         self._speeches: deque[_Speech] = deque()
         self._speaking: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
-        self._asked: dict[str, float] = {}
-        """Turns that the client wants to end, with when it said so; until it was answered."""
+        self._unended: set[str] = set()
+        """Turns whose end is still to be sent."""
+        self._asked: dict[str, list[float]] = {}
+        """Turns that the client wants to end, with when it said so each time; until it was answered."""
         self.heard_at = self.commanded_at = self._loop.time()
         self.pinged_at: float | None = None
 
@@ -178,24 +180,24 @@ class Link:
             return
         if command.playing is not None:
             await self._mark_played(turn_id, command.playing.seq, command.playing.chars)
-        self._asked[turn_id] = asked_at
-        ended = await session.processor.interrupt_turn(turn_id, command.reason or "interrupted")
-        if not ended:  # it was over; otherwise whoever sends its end has answered, or will
-            await self._answer_interrupt(turn_id)
+        self._asked.setdefault(turn_id, []).append(asked_at)
+        await session.processor.interrupt_turn(turn_id, command.reason or "interrupted")
+        if turn_id not in self._unended:  # otherwise whoever sends its end answers
+            await self._answer_interrupts(turn_id)
 
-    async def _answer_interrupt(self, turn_id: str) -> None:
-        asked_at = self._asked.pop(turn_id, None)
+    async def _answer_interrupts(self, turn_id: str) -> None:
         turn = self.session.processor.get_turn(turn_id)
-        if asked_at is None or turn is None:
-            return
-        answer = Interrupted(
-            turn_id=turn_id,
-            status=turn.status,
-            delivered_text=turn.delivered_text,
-            played_text=turn.played_text,
-            elapsed_ms=round((perf_counter() - asked_at) * 1000, 3),
-        )
-        await self.socket.send(answer.to_json())
+        for asked_at in self._asked.pop(turn_id, ()):
+            if turn is None:  # forgotten meanwhile
+                return
+            answer = Interrupted(
+                turn_id=turn_id,
+                status=turn.status,
+                delivered_text=turn.delivered_text,
+                played_text=turn.played_text,
+                elapsed_ms=round((perf_counter() - asked_at) * 1000, 3),
+            )
+            await self.socket.send(answer.to_json())
 
     async def _chunk_played(self, command: ChunkPlayed) -> None:
         if await self._mark_played(command.turn_id, command.seq, None):
@@ -214,11 +216,15 @@ class Link:
         return False
 
     async def _pong(self, command: Pong) -> None:
-        if command.last_seq is not None and not self.window.received(command.turn_id, command.last_seq):
-            await self.complain(GatewayCode.BAD_ACK, "no such event was sent", "last_seq", command.turn_id)
+        window, turn_id, last_seq = self.window, command.turn_id, command.last_seq
+        if last_seq is None or not window.knows(turn_id):
+            window.pong()
+        elif not window.received(turn_id, last_seq):
+            await self.complain(GatewayCode.BAD_ACK, "no such event was sent", "last_seq", turn_id)
             return
-        self.pinged_at = None
-        self.window.pong()
+        if window.covers_ping:  # else it was said before the ping came
+            window.pong()
+            self.pinged_at = None
         self._room.set()
 
     async def _observe(self, _command: Observe) -> None:
@@ -241,6 +247,7 @@ class Link:
     def speak(self, stream: EventStream, after_seq: int) -> None:
         """Send the events of a turn, after those of the turns before."""
         self._speeches.append(_Speech(stream, after_seq))
+        self._unended.add(stream.turn_id)
         if self._speaking is None:
             self._speaking = self._loop.create_task(self._speak_all(), name=f"speak {self.session.connection_id}")
         if self._observer is not None:
@@ -273,13 +280,18 @@ class Link:
                 try:
                     event = await anext(stream)
                 except StopAsyncIteration:
+                    await self._ends(stream.turn_id)  # where the client had the end already
                     return
-                if self._asked and event["type"] == "stream_end":
-                    await self._answer_interrupt(stream.turn_id)
+                if event["type"] == "stream_end":
+                    await self._ends(stream.turn_id)
                 window.count()
                 await socket.send(_text(event))
                 if window.wants_ping:
                     await self.ping()
+
+    async def _ends(self, turn_id: str) -> None:
+        self._unended.discard(turn_id)
+        await self._answer_interrupts(turn_id)
 
     async def _wait_for_room(self) -> None:
         while not self.window.open:

@@ -51,9 +51,9 @@ class FlowWindow:
         return self._pinged is None and (self._sent - self._known) * 2 >= self.size
 
     @property
-    def pinged(self) -> bool:
-        """Whether a question is open."""
-        return self._pinged is not None
+    def covers_ping(self) -> bool:
+        """Whether the client is known to have what was sent before it was asked."""
+        return self._pinged is None or self._known >= self._pinged
 
     def ping(self) -> None:
         """The client is asked now."""
@@ -65,6 +65,10 @@ class FlowWindow:
         if self._pinged is not None:
             self._known = max(self._known, self._pinged)
             self._pinged = None
+
+    def knows(self, turn_id: str | None) -> bool:
+        """Whether a place in this turn is one in the count; None: the turn that is sent now."""
+        return turn_id is None or turn_id in self._bases
 
     def received(self, turn_id: str | None, seq: int) -> bool:
         """The client has this event, and all before it; False if it has not been sent.

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from agents import endless, hang, prose, ready, stubborn
+from agents import endless, hang, prose, ready, say, stubborn
 from conversations import chunks_of, end_of, hold_to_contract
 
 from actors.gateway import AgentRequest
@@ -128,6 +128,23 @@ async def test_to_interrupt_a_turn_that_is_over_tells_its_outcome(serve: Any) ->
         answer = await client.hear()
         assert (answer["type"], answer["turn_id"], answer["status"]) == ("interrupted", end["turn_id"], "completed")
         assert answer["delivered_text"].strip() == "All of it."
+
+
+async def test_each_of_two_interrupts_is_answered_and_one_right_before_the_end(serve: Any) -> None:
+    """The window is closed, so that the end cannot be sent before the second comes."""
+    served = await serve(lambda _request: say(prose(100)), replay_window=4)
+    async with served.client() as client:
+        client.answers_pings = False
+        await client.say("chat_message", content="go")
+        for _ in range(4):
+            while (await client.hear())["type"] == "ping":
+                pass
+        await client.say("interrupt_stream")
+        await client.say("interrupt_stream")
+        await client.say("pong")
+        client.answers_pings = True
+        heard = [message["type"] for message in await client.until("stream_end") if message["type"] != "ping"]
+        assert heard == ["interrupted", "interrupted", "stream_end"]
 
 
 async def test_what_the_voice_was_saying_cuts_the_text_that_was_heard(serve: Any) -> None:

@@ -157,6 +157,37 @@ async def test_a_gateway_that_fails_says_so_and_closes(serve: Any) -> None:
         assert await closed_with(client) == (1011, "internal")
 
 
+async def test_a_pong_says_no_more_than_its_last_seq(serve: Any) -> None:
+    """Sent unasked while a ping is on its way, it does not answer: what came before that may be lost."""
+    served = await serve(lambda _request: ready(prose(100)), replay_window=20)
+    async with served.client() as client:
+        client.answers_pings = False
+        await client.say("chat_message", content="go")
+        heard = (await client.until("ping"))[:-1]
+        first = heard[0]
+        await client.say("pong", turn_id=first["turn_id"], last_seq=first["seq"])
+        while len(heard) < 21:
+            heard.append(await client.hear())
+        await client.say("nothing")  # what comes next is no event: the ping is not answered, and the window closed
+        assert (await client.hear())["type"] == "error"
+        client.answers_pings = True
+        await client.say("pong", turn_id=first["turn_id"], last_seq=heard[-1]["seq"])
+        await client.until("stream_end")
+
+
+async def test_a_pong_about_a_turn_of_the_socket_before_is_a_pong(serve: Any) -> None:
+    served = await serve(lambda _request: ready(["Yes. "]), ping_seconds=0.05)
+    async with served.client() as first:
+        end = (await first.talk())[-1]
+        await first.drop()
+    async with served.socket() as second:
+        await second.resume(first)
+        second.answers_pings = False
+        for _ in range(3):
+            assert (await second.hear())["type"] == "ping"
+            await second.say("pong", turn_id=end["turn_id"], last_seq=end["seq"])
+
+
 def test_the_window_counts_over_turns_and_forgets_those_long_past() -> None:
     window = FlowWindow(10)
     assert window.received(None, -1)

@@ -218,6 +218,17 @@ async def test_a_user_has_only_so_many_connections(serve: Any) -> None:
         pass
 
 
+async def test_only_who_was_not_asked_for_a_name_is_not_counted_by_it(serve: Any) -> None:
+    """Everybody on loopback is `local`, many people as it may be; a user whom an authenticator calls so is one."""
+    open_to_all = await serve(quiet, max_connections_per_user=1)
+    async with open_to_all.client(), open_to_all.client():
+        pass
+    served = await serve(quiet, authenticator=lambda token: token, max_connections_per_user=1)
+    async with served.client("local"), served.socket() as client:
+        await client.say("authorize", token="local")
+        assert await closed_with(client) == (4429, "too_many_connections")
+
+
 async def _turned_away(served: Served, **options: Any) -> tuple[int, str]:
     with pytest.raises(InvalidStatus) as caught:
         async with connect(served.url, proxy=None, **options):
@@ -258,6 +269,37 @@ async def test_a_server_that_goes_down_takes_nothing_new(serve: Any) -> None:
         assert await closed_with(late) == (1012, "draining")
         assert (await _error(client, "chat_message", content="more"))[0] == "draining"
         await client.drained()
+        await draining
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+async def test_who_is_still_being_asked_for_when_the_server_goes_down_is_not_let_in(
+    serve: Any, resumes: bool
+) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+    answer.set()
+
+    async def slow(token: str | None) -> str | None:
+        asked.set()
+        await answer.wait()
+        return token
+
+    served = await serve(waiting, authenticator=slow, drain_seconds=5.0)
+    async with served.client("anna") as speaker, served.client("anna") as dropped, served.socket() as late:
+        await speaker.say("chat_message", content="go")
+        await speaker.until("tts_ready_chunk")
+        await dropped.drop()
+        asked.clear()
+        answer.clear()
+        resume = {"connection_id": dropped.connection_id, "resume_token": dropped.resume_token}
+        await late.say("resume", **resume) if resumes else await late.say("authorize", token="anna")
+        await asyncio.wait_for(asked.wait(), 10)
+        draining = asyncio.create_task(served.gateway.drain())
+        await asyncio.sleep(0)
+        answer.set()
+        assert await closed_with(late) == (1012, "draining")
+        assert not draining.done(), "it was let in, and sent away at the end"
+        await speaker.say("interrupt_stream")
         await draining
 
 

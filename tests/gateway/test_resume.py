@@ -49,6 +49,18 @@ async def test_a_turn_that_ended_meanwhile_is_told_to_its_end(serve: Any) -> Non
         assert (await second.talk("go on"))[-1]["status"] == "completed"
 
 
+async def test_a_client_that_has_all_of_a_turn_gets_nothing_of_it_again(serve: Any) -> None:
+    served = await serve(talker)
+    async with served.client() as first:
+        end = (await first.talk("go"))[-1]
+        await first.drop()
+    async with served.socket() as second:
+        await second.resume(first, turn_id=end["turn_id"], after_seq=end["seq"])
+        await second.say("interrupt_stream")
+        answer = await second.hear()
+        assert (answer["type"], answer["status"]) == ("interrupted", "completed")
+
+
 async def test_a_client_that_names_no_turn_gets_the_one_that_speaks(serve: Any) -> None:
     served = await serve(lambda _request: hang(["One. ", "Two. ", "Three"]))
     async with served.client() as first:
