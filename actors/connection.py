@@ -123,6 +123,7 @@ class Connection(EngineActor):
             user_id=roster.user_id,
             user_input="" if order.user_input is None else str(order.user_input),
             trace_id=str(order.trace_id or turn_id),
+            request_id=str(order.request_id),
             replay_window=self.context.settings.replay_window,
             max_unplayed=self.context.settings.max_unplayed_chunks if flow == "played" else None,
             clock=self.context.clock,

@@ -82,6 +82,7 @@ class EngineContext(ActorSystem):
             connection_id=getattr(about, "connection_id", ""),
             turn_id=getattr(about, "turn_id", ""),
             trace_id=getattr(about, "trace_id", ""),
+            request_id=getattr(about, "request_id", ""),
             user_text=self.settings.log_user_text,
         )
 

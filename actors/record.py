@@ -97,6 +97,7 @@ class TurnRecord:
         "pull_since",
         "reason",
         "removed",
+        "request_id",
         "running_tasks",
         "sealed",
         "seq",
@@ -123,6 +124,7 @@ class TurnRecord:
         user_id: str,
         user_input: str,
         trace_id: str,
+        request_id: str,
         replay_window: int,
         max_unplayed: int | None = None,
         clock: Clock,
@@ -134,6 +136,7 @@ class TurnRecord:
         self.user_id = user_id
         self.user_input = user_input
         self.trace_id = trace_id
+        self.request_id = request_id
         self.lock = threading.RLock()  # a reader that is collected may leave while its thread holds it
 
         self.status = TurnStatus.PENDING

@@ -442,6 +442,7 @@ class MessageProcessor:
         speech: SpeechFactory | None = None,
         turn_id: Any = None,
         trace_id: str = "",
+        request_id: str = "",
     ) -> str:
         """Start a turn and return its id.
 
@@ -460,7 +461,7 @@ class MessageProcessor:
                 turn can be interrupted for as long as the person listens. By default as in the settings (`free`).
             speech: makes this turn's pipeline.
             turn_id: an id of your own.
-            trace_id: goes with every log record of this turn.
+            trace_id, request_id: go with every log record of this turn.
 
         A call that is cancelled has started nothing, or takes it back.
 
@@ -480,6 +481,7 @@ class MessageProcessor:
             speech=speech,
             turn_id=turn_id,
             trace_id=trace_id,
+            request_id=request_id,
             context=contextvars.copy_context(),
             claim=claim,
         )

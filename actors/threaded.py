@@ -210,6 +210,7 @@ class ThreadedProcessor:
         speech: SpeechFactory | None = None,
         turn_id: Any = None,
         trace_id: str = "",
+        request_id: str = "",
     ) -> str:
         """Start a turn and return its id; see `MessageProcessor.start_turn`."""
         return self._system._wait_for(
@@ -223,6 +224,7 @@ class ThreadedProcessor:
                 speech=speech,
                 turn_id=turn_id,
                 trace_id=trace_id,
+                request_id=request_id,
             )
         )
 

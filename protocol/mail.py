@@ -69,6 +69,7 @@ class StartTurn(NamedTuple):
     speech: Any = None
     turn_id: Any = None
     trace_id: Any = ""
+    request_id: Any = ""
     context: Any = None
     """The `contextvars.Context` that the agent's stream runs in."""
     claim: Claim | None = None

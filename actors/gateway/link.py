@@ -141,6 +141,7 @@ class Link:
                 speech=speech,
                 turn_id=turn_id,
                 trace_id=self.socket.trace_id,
+                request_id=self.socket.request_id,
             )
         except TurnActiveError:
             self._not_started(turn_id, stream)

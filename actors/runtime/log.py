@@ -1,8 +1,8 @@
 """`EngineLog`: what the engine writes to `logging`.
 
-Each record carries `connection_id`, `turn_id` and `trace_id`, empty where it is about none, so that any format string
-may name them. None carries what users and agents wrote: an exception is logged with its type and with where it was
-raised, but without its message, into which agents and filters put what they were working on.
+Each record carries `connection_id`, `turn_id`, `trace_id` and `request_id`, empty where it is about none, so that any
+format string may name them. None carries what users and agents wrote: an exception is logged with its type and with
+where it was raised, but without its message, into which agents and filters put what they were working on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class EngineLog(logging.LoggerAdapter[logging.Logger]):
 
     Args:
         name: of the logger.
-        connection_id, turn_id, trace_id: what it is about.
+        connection_id, turn_id, trace_id, request_id: what it is about.
         user_text: whether records may hold what users and agents wrote.
 
     """
@@ -30,11 +30,11 @@ class EngineLog(logging.LoggerAdapter[logging.Logger]):
         connection_id: str = "",
         turn_id: str = "",
         trace_id: str = "",
+        request_id: str = "",
         user_text: bool = False,
     ) -> None:
-        super().__init__(
-            logging.getLogger(name), {"connection_id": connection_id, "turn_id": turn_id, "trace_id": trace_id}
-        )
+        ids = {"connection_id": connection_id, "turn_id": turn_id, "trace_id": trace_id, "request_id": request_id}
+        super().__init__(logging.getLogger(name), ids)
         self._user_text = user_text
 
     def failure(self, level: int, error: BaseException, message: str, *args: object) -> None:

@@ -124,6 +124,27 @@ def test_without_the_extra_there_is_one_clear_error() -> None:
     assert "pip install 'antiphon[gateway]'" in done.stderr.splitlines()[-1]
 
 
+def test_what_is_published_is_what_holds_where_nothing_is_set() -> None:
+    settings = GatewaySettings()
+    assert (settings.max_connections, settings.max_connections_per_user, settings.max_unauthorized) == (
+        10_000,
+        1_000,
+        200,
+    )
+    assert (settings.max_message_bytes, settings.max_first_message_bytes) == (64 * 1024, 4 * 1024)
+    assert (settings.max_text_chars, settings.max_metadata_bytes) == (32_000, 4 * 1024)
+    assert (settings.turns_per_minute, settings.resume_failures_per_minute, settings.max_errors_in_row) == (60, 5, 5)
+    assert (settings.authorize_seconds, settings.reconnect_grace_seconds, settings.drain_seconds) == (10, 10, 10)
+    assert (settings.client_stall_seconds, settings.send_buffer_bytes) == (30, 16_384)
+    assert (settings.on_busy, settings.observe, settings.compression) == ("interrupt", None, False)
+
+
+@pytest.mark.parametrize(("stall", "grace"), [(30.0, 10.0), (5.0, 600.0), (600.0, 0.0), (0.1, 0.0)])
+def test_the_engine_waits_for_a_reader_for_longer_than_the_gateway_does(stall: float, grace: float) -> None:
+    settings = GatewaySettings(client_stall_seconds=stall, reconnect_grace_seconds=grace)
+    assert settings.reader_grace_seconds > max(stall + settings.heartbeat_seconds, grace)
+
+
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTIPHON_GATEWAY_MAX_CONNECTIONS", "7")
     assert GatewaySettings().max_connections == 7

@@ -158,7 +158,7 @@ async def test_no_text_and_no_token_is_logged_and_every_line_has_its_ids(
     assert all(record["request_id"] and record["trace_id"] for record in own)
     assert {(record["request_id"], record["trace_id"]) for record in own} >= {("request-7", trace)}
     turns = [record.__dict__ for record in records if record.name == "antiphon.turn"]
-    assert {record["trace_id"] for record in turns} == {trace}
+    assert {(record["request_id"], record["trace_id"]) for record in turns} == {("request-7", trace)}
 
 
 async def test_an_id_that_would_forge_a_log_line_is_not_taken(serve: Any, caplog: pytest.LogCaptureFixture) -> None:
