@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import endless, hang, say
+from agents import endless, hang, prose, say
 
+from actors.gateway.neighbours import Place
 from actors.speech import SpeechPipeline
 
 playwright = pytest.importorskip("playwright.async_api", reason="the extra `browser` is not installed")
@@ -219,6 +221,46 @@ async def test_a_connection_that_was_given_up_is_told_and_a_new_one_opened(serve
     assert "One is said." in await page.text_content("#notice")
 
 
+class OutOfReach:
+    """A neighbour that has every connection, and answers nobody."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.asked = asyncio.Event()
+
+    def opened(self, connection_id: str) -> None: ...
+
+    def ended(self, connection_id: str) -> None: ...
+
+    async def find(self, _connection_id: str) -> Place:
+        self.asked.set()
+        return Place(self.address)
+
+
+async def test_a_connection_that_is_out_of_reach_for_now_is_not_given_up(serve: Any, open_console: Any) -> None:
+    served = await serve(lambda _request: hang(["One is said. ", "Two"]))
+    page = await open_console(served)
+    await _state(page, "open")
+    await _say(page, "go")
+    await page.wait_for_selector(".chunk")
+    await page.click("#drop")
+    await _state(page, "dropped")
+    mute = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    async with mute:
+        neighbour = OutOfReach(f"http://127.0.0.1:{mute.sockets[0].getsockname()[1]}")
+        served.gateway.neighbours = neighbour
+        ((connection_id, session),) = served.gateway.sessions.items()
+        del served.gateway.sessions[connection_id]
+        await page.click("text=Resume")
+        await asyncio.wait_for(neighbour.asked.wait(), 20)
+        await _state(page, "lost")
+    served.gateway.sessions[connection_id] = session
+    await page.wait_for_selector("#notice[data-kind=good]")
+    assert await page.locator(".turn").count() == 1
+    await page.click("#interrupt")
+    await page.wait_for_selector(".turn.over")
+
+
 async def test_an_error_is_said_in_words(serve: Any, open_console: Any) -> None:
     async def agent(_request: Any) -> Any:
         yield "One is said. "
@@ -282,6 +324,60 @@ async def test_everything_can_be_reached_with_the_keyboard_and_has_a_name(serve:
             reached.append(name)
     assert "?" not in reached
     assert {"Message", "Drop", "Switch between dark and light", "Messages", "A short hello"} <= set(reached)
+
+
+async def test_who_wants_no_motion_sees_none(serve: Any, open_console: Any) -> None:
+    served = await serve(lambda _request: hang(["One is said. ", "Two"]))
+    moving = "() => document.getAnimations().length"
+    for reduced, moves in (("no-preference", True), ("reduce", False)):
+        page = await open_console(served, reduced_motion=reduced)
+        await _state(page, "open")
+        await _say(page, "go")
+        await _state(page, "speaking")
+        await page.wait_for_selector(".chunk")
+        assert bool(await page.evaluate(moving)) is moves
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (360, 740), (320, 568)])
+async def test_the_end_stays_in_sight_however_fast_it_comes_unless_the_person_reads_further_up(
+    serve: Any, open_console: Any, width: int, height: int
+) -> None:
+    page = await open_console(
+        await serve(lambda request: say(prose(150), 0.004 if request.content == "and again" else 0)),
+        viewport={"width": width, "height": height},
+    )
+    await _state(page, "open")
+    await _say(page, "go")
+    await page.wait_for_selector(".turn.over")
+    in_sight = (
+        "() => [...document.querySelectorAll('.how')].at(-1).getBoundingClientRect().bottom"
+        " <= document.querySelector('#composer').getBoundingClientRect().top"
+    )
+    assert await page.evaluate(in_sight)
+    await _say(page, "and again")
+    await page.wait_for_selector(".turn:nth-of-type(2) .chunk")
+    await page.evaluate("() => document.querySelector('.said').scrollIntoView()")
+    await page.wait_for_selector(".turn:nth-of-type(2).over")
+    assert not await page.evaluate(in_sight)
+
+
+async def test_what_was_written_is_not_written_anew_when_more_comes(serve: Any, open_console: Any) -> None:
+    """Whoever has the page read aloud would hear it anew."""
+    go_on = asyncio.Event()
+
+    async def agent(_request: Any) -> Any:
+        yield "This is the **first** sentence. And"
+        await go_on.wait()
+        yield " this is the **second** one. "
+
+    page = await open_console(await serve(agent, speech=SpeechPipeline))
+    await _state(page, "open")
+    await _say(page, "go")
+    await page.wait_for_selector(".chunk del")
+    first = await page.query_selector(".chunk")
+    go_on.set()
+    await page.wait_for_selector(".chunk:nth-child(2) del")
+    assert await first.evaluate("(chunk) => chunk.isConnected")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 const SUBPROTOCOL = "antiphon.v1";
 const PATIENCE = [500, 1000, 2000, 4000, 8000];
-// Closes after which the same connection can be had back.
+// Closes after which the connection is lost and a new one can be had, and after which the same one can be had back.
+const GIVEN_UP = 4401;
 const COMES_BACK = new Set([1001, 1005, 1006, 1011, 1012]);
 
 export class Connection {
@@ -67,9 +68,6 @@ export class Connection {
       case "authorize_error":
         this.refused = message.code;
         break;
-      case "resume_error":
-        this.#forget();
-        break;
     }
     this.on.message(message);
   }
@@ -85,9 +83,12 @@ export class Connection {
       this.refused = undefined;
       this.on.state("lost");
       this.on.needToken();
-    } else if (COMES_BACK.has(event.code) || event.code === 4401) {
+    } else if (event.code === GIVEN_UP) {
+      this.#forget();
+      this.open();
+    } else if (COMES_BACK.has(event.code)) {
       this.on.state("lost", event);
-      const wait = event.code === 4401 ? 0 : PATIENCE[Math.min(this.failures++, PATIENCE.length - 1)];
+      const wait = PATIENCE[Math.min(this.failures++, PATIENCE.length - 1)];
       this.again = setTimeout(() => this.open(), wait);
     } else {
       this.#forget();

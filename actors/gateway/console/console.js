@@ -60,6 +60,7 @@ const handlers = {
     setTimeout(() => say(""), 2500);
   },
   resume_error({ code, turn_status: status, played_text: text }) {
+    if (code === "internal") return; // out of reach for now
     const heard = text ? ` You heard: “${text.trim().slice(-80)}”` : "";
     const why = code === "resume_too_late" ? "The connection was given up" : "The connection cannot be resumed";
     say(`${why}${status ? `; the turn is ${status}` : ""}.${heard} A new one was opened.`);
@@ -245,7 +246,7 @@ function show(name, event) {
   state = name === "open" && [...turns.values()].some((turn) => !turn.over) ? "speaking" : name;
   at("state").dataset.state = state;
   at("state-text").textContent = STATES[state];
-  if (state === "lost" && event !== undefined && event.code !== 4401) {
+  if (state === "lost" && event !== undefined) {
     say(event.code === 1012 ? "The server goes down for a moment." : "The server does not answer. Trying again …");
   } else if (state === "dropped") {
     say(
@@ -286,7 +287,6 @@ function begin(content) {
   turn.box = make("article", "turn");
   if (content) turn.box.append(make("p", content.length > 280 ? "said long" : "said", content));
   turn.answer = make("div", "answer");
-  turn.answer.setAttribute("aria-live", "polite");
   turn.pending = make("span", "pending");
   turn.pending.setAttribute("aria-hidden", "true");
   turn.answer.append(turn.pending);
@@ -300,9 +300,10 @@ function begin(content) {
 
 // Write what has changed of a turn: chunks whose source is known by now, what is left out, what is not certain yet.
 function write(turn) {
-  let end = 0;
+  let end = 0, part = 0;
   for (const chunk of turn.chunks) {
-    const key = `${turn.covers(chunk.end)} ${turn.parts.length}`;
+    while (turn.parts[part]?.start < chunk.end) part++;
+    const key = `${turn.covers(chunk.end)} ${part}`;
     if (chunk.key !== key) {
       const element = make("span", "chunk");
       element.title = `${seconds(chunk.at)} s, chunk ${turn.chunks.indexOf(chunk) + 1}`;
@@ -347,15 +348,34 @@ function tell(turn, end) {
   scroll();
 }
 
+// The end of the conversation is kept in sight, unless the person has scrolled up to read.
+let following = true;
+let scrolledTo = 0;
+
 function scroll(force = false) {
-  const box = at("turns");
+  scrolled();
+  following ||= force;
+  if (!following || shown === undefined) return;
   if (narrow.matches) {
-    const edge = shown?.how.getBoundingClientRect().top;
-    if (force || edge < innerHeight + 40) shown?.how.scrollIntoView({ block: "nearest" });
-    return;
+    const below = shown.how.getBoundingClientRect().bottom > at("composer").getBoundingClientRect().top;
+    if (!force && !below) return; // the person looks at what happens inside
+    document.documentElement.style.scrollPaddingBottom = `${at("composer").offsetHeight + 24}px`;
+    shown.how.scrollIntoView({ block: "nearest" });
+  } else {
+    at("turns").scrollTop = at("turns").scrollHeight;
   }
-  if (force || box.scrollHeight - box.scrollTop - box.clientHeight < 160) box.scrollTop = box.scrollHeight;
+  scrolledTo = place();
 }
+
+const place = () => (narrow.matches ? scrollY : at("turns").scrollTop);
+
+function scrolled() {
+  const end = shown?.how.getBoundingClientRect().bottom ?? 0;
+  if (end < at("composer").getBoundingClientRect().top + 24) following = true;
+  else if (place() < scrolledTo) following = false;
+  scrolledTo = place();
+}
+addEventListener("scroll", scrolled, { capture: true, passive: true });
 
 const rows = new Map(
   ACTORS.map((kind) => {
