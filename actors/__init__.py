@@ -19,8 +19,9 @@ require_protocol(__file__)
 logging.getLogger("antiphon").addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
+    from actors.processor import MessageProcessor
     from actors.stream import EventStream
-    from actors.system import ConversationSystem, MessageProcessor
+    from actors.system import ConversationSystem
     from actors.threaded import ThreadedProcessor, ThreadedSystem
     from protocol.errors import AntiphonError
     from protocol.settings import Settings

@@ -13,8 +13,9 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from actors.processor import MessageProcessor, SpeechFactory
 from actors.runtime import LoopThread
-from actors.system import ConversationSystem, MessageProcessor, SpeechFactory, TurnFinished
+from actors.system import ConversationSystem, TurnFinished
 from protocol.errors import BlockingCallError, SystemClosedError
 
 if TYPE_CHECKING:

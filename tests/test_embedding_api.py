@@ -17,7 +17,7 @@ from splitter import RemovingSplitter, Splitter
 import actors
 from actors import ConversationSystem, ConversationTurn, EventStream, MessageProcessor, Settings, TurnStatus
 from actors.runtime import Clock, Ids
-from actors.speech import SpeechPipeline
+from actors.speech import SpeechPipeline, SpeechSettings
 from actors.testing import virtual
 from protocol.errors import AntiphonError, BadArgumentError, BadSettingsError, ConnectionExistsError, FailureCode
 from protocol.events import read_event
@@ -160,7 +160,7 @@ async def test_a_pipeline_needs_its_three_methods_and_no_more() -> None:
 
 @virtual
 async def test_the_default_speech_takes_its_choices_from_the_settings() -> None:
-    settings = Settings(loop_watchdog_seconds=None, speech={"markup": False})
+    settings = Settings(loop_watchdog_seconds=None, speech=SpeechSettings(markup=False))
     async with ConversationSystem(settings) as system:
         assert chunks_of(await talk(system.connect(), ready(["It is *so* good. "]))) == ["It is *so* good."]
         events = await talk(system.connect(), ready(["It is *so* good. "]), speech=SpeechPipeline)
@@ -391,7 +391,7 @@ def test_settings_are_read_from_the_environment_where_they_are_not_given(monkeyp
     with pytest.raises(BadSettingsError, match=r"queue_maxsize.*reader_grace"):
         Settings(queue_maxsize=0, reader_grace_seconds=-1)
     with pytest.raises(BadSettingsError):
-        Settings(no_such_setting=1)
+        Settings(no_such_setting=1)  # type: ignore[call-arg]  # there is none
 
 
 def test_the_package_gives_its_api_and_nothing_else() -> None:
@@ -402,3 +402,12 @@ def test_the_package_gives_its_api_and_nothing_else() -> None:
     assert actors.EventStream is EventStream
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = actors.no_such_name
+
+
+@virtual
+async def test_a_connection_without_an_id_of_its_own_is_found_by_the_one_it_gets() -> None:
+    async with engine() as system:
+        for given in (None, ""):
+            processor = system.connect(given)
+            assert processor.connection_id
+            assert system.get(processor.connection_id) is processor

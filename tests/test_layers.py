@@ -13,7 +13,7 @@ import protocol
 PACKAGES = [Path(package.__file__).parent for package in (actors, protocol) if package.__file__]
 ABOVE = {"actors.agents", "actors.cli", "actors.fleet", "actors.gateway", "actors.speak", "actors.testing"}
 """What stands on the embedding API."""
-FACADE = {"actors.system", "actors.threaded", "actors.stream", "actors.inspection"}
+FACADE = {"actors.system", "actors.processor", "actors.threaded", "actors.stream", "actors.inspection"}
 
 
 def part(module: str) -> str:

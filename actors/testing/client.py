@@ -64,10 +64,9 @@ class RecordingClient:
         return turn
 
     def _own_speech(self) -> Any:
-        system = self.processor._system
-        assert system is not None, "a processor that was connected has a system"
-        roster = self.processor._roster
-        return (roster.speech if roster is not None else None) or system.context.speech
+        host, roster = self.processor._host, self.processor._roster
+        assert host is not None, "a processor that was connected has a system"
+        return (roster.speech if roster is not None else None) or host.context.speech
 
     async def talk(self, agent: Any, **arguments: Any) -> RecordedTurn:
         """Start a turn and read it to its end; arguments as for `start()`."""

@@ -100,7 +100,7 @@ def recording_client(request: pytest.FixtureRequest) -> Callable[[MessageProcess
 
     def make(processor: MessageProcessor) -> RecordingClient:
         for supervised in getattr(request.node, "antiphon_systems", ()):
-            if supervised.system is processor._system:
+            if supervised.system is processor._host:
                 client = RecordingClient(processor, supervised.checker)
                 supervised.clients.append(client)
                 return client

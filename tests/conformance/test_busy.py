@@ -54,7 +54,7 @@ async def test_what_is_none_of_the_three_is_an_error_that_changes_nothing() -> N
             await processor.start_turn(agent_stream=hang(), on_busy="wait")  # type: ignore[arg-type]  # there is none
         assert [turn.turn_id for turn in processor.get_active_turns()] == [first]
     with pytest.raises(BadSettingsError, match="on_busy"):
-        Settings(on_busy="wait")
+        Settings(on_busy="wait")  # type: ignore[arg-type]  # there is none
 
 
 # Reject.

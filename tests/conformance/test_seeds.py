@@ -295,8 +295,7 @@ async def test_the_settings_of_standalone_processors_come_from_the_environment(
     monkeypatch.setenv("ANTIPHON_LOOP_WATCHDOG_SECONDS", "60")
     async with MessageProcessor("c", queue_maxsize=7) as processor:
         turn_id = await processor.start_turn(session_id="s", agent_stream=hang())
-        system = processor._system
-        assert system is not None
+        system: Any = processor._host
         assert {a.capacity for a in system.inspect().actors if a.kind in ("chunker", "emitter")} == {7}
         events = [event async for event in processor.stream_events(turn_id)]
         assert end_of(events) == ("failed", "agent_stalled")
