@@ -312,7 +312,7 @@ def down(control_port: ControlPort = None) -> int:
 def _settings(control_port: int | None) -> Any:
     from actors.fleet.settings import FleetSettings
 
-    return FleetSettings(**({} if control_port is None else {"control_port": control_port}))
+    return FleetSettings() if control_port is None else FleetSettings(control_port=control_port)
 
 
 def _control(control_port: int | None) -> Control:

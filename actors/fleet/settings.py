@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from protocol.errors import BadSettingsError
-from protocol.settings import describe_invalid
+from protocol.settings import EnvironmentSettings
 
 __all__ = ["FleetSettings"]
 
-_PREFIX = "ANTIPHON_FLEET_"
 
-
-class FleetSettings(BaseSettings):
+class FleetSettings(EnvironmentSettings):
     """Where the control plane of this host is.
 
     Raises:
@@ -23,16 +18,10 @@ class FleetSettings(BaseSettings):
 
     """
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="ANTIPHON_FLEET_", frozen=True, extra="forbid")
 
     control_host: str = "127.0.0.1"
     """The address that Thespian listens on, and gives to other hosts."""
-    control_port: int = Field(8790, ge=1, le=65_535)
-    key: SecretStr | None = Field(None, min_length=32)
+    control_port: int = Field(default=8790, ge=1, le=65_535)
+    key: SecretStr | None = Field(default=None, min_length=32)
     """Seals every message of the control plane; all its hosts and commands have the same. Needed beyond loopback."""
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as failure:
-            raise BadSettingsError(describe_invalid(failure, _PREFIX)) from None

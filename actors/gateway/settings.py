@@ -7,20 +7,16 @@ there to be sent again.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
-from protocol.errors import BadSettingsError
-from protocol.settings import OnBusy, describe_invalid, describe_unreadable
+from protocol.settings import EnvironmentSettings, OnBusy
 
 __all__ = ["GatewaySettings"]
 
-_PREFIX = "ANTIPHON_GATEWAY_"
 
-
-class GatewaySettings(BaseSettings):
+class GatewaySettings(EnvironmentSettings):
     """Limits and time-outs of a gateway. All times are in seconds.
 
     Raises:
@@ -28,43 +24,43 @@ class GatewaySettings(BaseSettings):
 
     """
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="ANTIPHON_GATEWAY_", frozen=True, extra="forbid")
 
-    max_connections: int = Field(10_000, ge=1)
+    max_connections: int = Field(default=10_000, ge=1)
     """Sockets, and connections with those that wait for their client to come back."""
-    max_connections_per_user: int = Field(1_000, ge=1)
-    max_unauthorized: int = Field(200, ge=1)
+    max_connections_per_user: int = Field(default=1_000, ge=1)
+    max_unauthorized: int = Field(default=200, ge=1)
     """Sockets that have not been authorised yet."""
-    max_message_bytes: int = Field(65_536, ge=64)
-    max_first_message_bytes: int = Field(4_096, ge=64)
+    max_message_bytes: int = Field(default=65_536, ge=64)
+    max_first_message_bytes: int = Field(default=4_096, ge=64)
     """The same for `authorize` and `resume`."""
-    max_text_chars: int = Field(32_000, ge=1)
+    max_text_chars: int = Field(default=32_000, ge=1)
     """The `content` of a `chat_message`."""
-    max_metadata_bytes: int = Field(4_096, ge=0)
-    turns_per_minute: int = Field(60, ge=1)
+    max_metadata_bytes: int = Field(default=4_096, ge=0)
+    turns_per_minute: int = Field(default=60, ge=1)
     """For each connection; as many may come at once."""
-    max_errors_in_row: int = Field(5, ge=1)
+    max_errors_in_row: int = Field(default=5, ge=1)
     """So many messages in a row that are none close the socket."""
-    resume_failures_per_minute: int = Field(5, ge=1)
+    resume_failures_per_minute: int = Field(default=5, ge=1)
     """For each address."""
 
-    handshake_seconds: float = Field(10.0, gt=0)
+    handshake_seconds: float = Field(default=10.0, gt=0)
     """From the connection to the whole request (stand-alone)."""
-    authorize_seconds: float = Field(10.0, gt=0)
-    idle_seconds: float = Field(900.0, gt=0)
+    authorize_seconds: float = Field(default=10.0, gt=0)
+    idle_seconds: float = Field(default=900.0, gt=0)
     """Without a command or a turn, the socket is closed."""
-    ping_seconds: float = Field(20.0, gt=0)
+    ping_seconds: float = Field(default=20.0, gt=0)
     """After so long without a word from the client it is asked for one."""
-    client_stall_seconds: float = Field(30.0, gt=0)
+    client_stall_seconds: float = Field(default=30.0, gt=0)
     """How long a `ping` may go unanswered, or sent bytes unread: then the turn is interrupted, the socket closed."""
-    heartbeat_seconds: float = Field(1.0, gt=0)
+    heartbeat_seconds: float = Field(default=1.0, gt=0)
     """How often the last three are looked at."""
-    reconnect_grace_seconds: float = Field(10.0, ge=0)
+    reconnect_grace_seconds: float = Field(default=10.0, ge=0)
     """How long a connection waits for its client to come back with `resume`."""
-    outcome_seconds: float = Field(60.0, ge=0)
+    outcome_seconds: float = Field(default=60.0, ge=0)
     """How long after that a late `resume` is told how the turn ended."""
-    max_outcomes: int = Field(1_000, ge=0)
-    drain_seconds: float = Field(10.0, ge=0)
+    max_outcomes: int = Field(default=1_000, ge=0)
+    drain_seconds: float = Field(default=10.0, ge=0)
     """How long running turns may go on when the server goes down."""
 
     on_busy: OnBusy = "interrupt"
@@ -78,7 +74,7 @@ class GatewaySettings(BaseSettings):
     allowed_hosts: tuple[str, ...] = ()
     """The same for the `Host` header: `voice.example.com`."""
 
-    resume_key: SecretStr | None = Field(None, min_length=32)
+    resume_key: SecretStr | None = Field(default=None, min_length=32)
     """Seals resume tokens: the same for gateways that go on with each other's connections. Left out, it is drawn."""
 
     tokens: SecretStr | None = None
@@ -87,18 +83,10 @@ class GatewaySettings(BaseSettings):
     """The same in a file."""
     compression: bool = False
     """Stand-alone: permessage-deflate, which takes another 34 KiB a socket."""
-    send_buffer_bytes: int = Field(16_384, ge=4_096)
+    send_buffer_bytes: int = Field(default=16_384, ge=4_096)
     """Stand-alone: what the kernel holds for a client that does not read."""
 
     @property
     def reader_grace_seconds(self) -> float:
         """How long the engine waits for a reader here: longer than the gateway does, which decides."""
         return 2 * max(self.client_stall_seconds + self.heartbeat_seconds, self.reconnect_grace_seconds)
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as failure:
-            raise BadSettingsError(describe_invalid(failure, _PREFIX)) from None
-        except SettingsError as failure:
-            raise BadSettingsError(describe_unreadable(failure, _PREFIX)) from None

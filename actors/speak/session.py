@@ -55,7 +55,7 @@ def settings_for_a_person(source: TextSource) -> Settings:
 
     """
     given = Settings()
-    own = {
+    own: dict[str, Any] = {
         "agent_stall_seconds": None,
         "reader_grace_seconds": _NO_READER_LEAVES_SECONDS,
         "max_turn_chars": max(given.max_turn_chars, source.length or 0),

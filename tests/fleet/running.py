@@ -18,6 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 from gateway.talking import Client
+from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
@@ -94,7 +95,8 @@ class Fleet:
         return int(address.rsplit(":", 1)[1])
 
     def status(self) -> Any:
-        settings = FleetSettings(control_port=self.control_port, key=self.environment.get("ANTIPHON_FLEET_KEY"))
+        key = self.environment.get("ANTIPHON_FLEET_KEY")
+        settings = FleetSettings(control_port=self.control_port, key=SecretStr(key) if key else None)
         with patch.dict(os.environ), Control(settings) as control:
             return asdict(control.ask(AskStatus()))
 
