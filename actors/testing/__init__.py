@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from actors.testing.checker import ContractChecker, ContractViolationError
     from actors.testing.client import RecordedTurn, RecordingClient
     from actors.testing.contract import Point
+    from actors.testing.deadline import DeadlineError
     from actors.testing.scenario import Scenario
     from actors.testing.sources import CountedIds, VirtualClock
-    from actors.testing.supervised import DeadlineError, LeftBehindError, SupervisedSystem
+    from actors.testing.supervised import LeftBehindError, SupervisedSystem
     from actors.testing.trace import MessageTrace
     from actors.testing.virtual_loop import StandstillError, VirtualLoop, run_virtual, virtual
 
@@ -47,7 +48,7 @@ _HOMES = {
     "ContractChecker": "checker",
     "ContractViolationError": "checker",
     "CountedIds": "sources",
-    "DeadlineError": "supervised",
+    "DeadlineError": "deadline",
     "LeftBehindError": "supervised",
     "MessageTrace": "trace",
     "Point": "contract",

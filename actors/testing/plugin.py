@@ -15,6 +15,8 @@ loaded by the fixtures.
 from __future__ import annotations
 
 import asyncio
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -68,7 +70,14 @@ def conversation_system(request: pytest.FixtureRequest) -> Iterator[Callable[...
         settings: Settings | None = None, *, speech: Any = None, clock: Any = None, ids: Any = None, **fields: Any
     ) -> SupervisedSystem:
         settings = settings or Settings(**{"loop_watchdog_seconds": None, **fields})
-        supervised = SupervisedSystem(settings, deadline=deadline, speech=speech, clock=clock, ids=ids)
+        supervised = SupervisedSystem(
+            settings,
+            deadline=deadline,
+            last_words=partial(_past_the_capture, request.node),
+            speech=speech,
+            clock=clock,
+            ids=ids,
+        )
         made.append(supervised)
         return supervised
 
@@ -76,10 +85,38 @@ def conversation_system(request: pytest.FixtureRequest) -> Iterator[Callable[...
     yield make
     for supervised in made:
         running = supervised.system._context
-        if running is not None and running.registry:
+        if running is not None and running.registry and not supervised.deadline.expired:
             pytest.fail(
                 f"a conversation_system was never left: use 'async with'; {len(running.registry)} actors live"
             )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Watch a test until all is torn down: a task that will not end keeps its loop from closing."""
+    try:
+        yield
+    finally:
+        for supervised in getattr(item, "antiphon_systems", ()):
+            supervised.deadline.call_off()
+
+
+def _past_the_capture(item: pytest.Item, text: str) -> None:
+    """Write on the standard error output itself; what pytest has captured so far would be lost with the process."""
+    capture = item.config.pluginmanager.getplugin("capturemanager")
+    if capture is not None:
+        capture.suspend_global_capture(in_=True)
+        out, err = capture.read_global_capture()
+        text = f"{out}{err}{text}"
+    sys.stderr.write(f"\n{item.nodeid}:\n{text}")
+    sys.stderr.flush()
+
+
+def pytest_enter_pdb() -> None:
+    """Let a test take as long as it likes when somebody looks at it in a debugger."""
+    from actors.testing.deadline import call_off_all  # noqa: PLC0415
+
+    call_off_all()
 
 
 @pytest.fixture

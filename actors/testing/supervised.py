@@ -1,36 +1,30 @@
 """`SupervisedSystem`: a `ConversationSystem` for one test, watched from outside.
 
 It is held to the contract, it may leave nothing behind, and it has a deadline in real time: a test that goes on for
-longer is ended with a dump of every actor, mailbox and task, where it would have hung the whole run. The watch is a
-thread of its own, because a loop that hangs cannot watch itself.
+longer is ended with a dump of every actor, mailbox and task, where it would have hung the whole run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
-import threading
-import traceback
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from actors import ConversationSystem, Settings
 from actors.runtime import NO_MAIL
 from actors.testing.checker import ContractChecker
+from actors.testing.deadline import Deadline
 from actors.testing.trace import describe
 from actors.testing.virtual_loop import waiting
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from types import TracebackType
+
     from actors.context import EngineContext
     from actors.testing.client import RecordingClient
 
-__all__ = ["DeadlineError", "LeftBehindError", "SupervisedSystem", "dump"]
-
-REACTION = 2.0
-"""How many real seconds a loop gets to end a test that is over its deadline, before it counts as blocked."""
-
-
-class DeadlineError(AssertionError):
-    """A test was not over at its deadline; the message shows what every actor and task was doing."""
+__all__ = ["LeftBehindError", "SupervisedSystem", "dump"]
 
 
 class LeftBehindError(AssertionError):
@@ -47,74 +41,66 @@ class SupervisedSystem:
         settings: of the system; None: the defaults, without a watchdog thread.
         deadline: in real seconds.
         slack: how late things may be, for the checker.
+        last_words: is given what is to be said before the process is ended, where nothing else helps; None: it goes
+            to the standard error output.
         arguments: for `ConversationSystem`.
 
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, deadline: float = 60.0, slack: float = 0.5, **arguments: Any
+        self,
+        settings: Settings | None = None,
+        *,
+        deadline: float = 60.0,
+        slack: float = 0.5,
+        last_words: Callable[[str], None] | None = None,
+        **arguments: Any,
     ) -> None:
-        self.system = ConversationSystem(settings or Settings(loop_watchdog_seconds=None), **arguments)
+        settings = settings or Settings(loop_watchdog_seconds=None)
+        self.system = ConversationSystem(settings, **arguments)
         self.clients: list[RecordingClient] = []
         """Clients whose turns are judged at the end."""
-        self._deadline = deadline
+        self.deadline = Deadline(
+            deadline,
+            lambda: dump(self.system.context),
+            patience=settings.shutdown_timeout_seconds + 2 * slack,  # more than the checker gives the shutdown
+            **({"last_words": last_words} if last_words is not None else {}),
+        )
         self._slack = slack
-        self._expired: str | None = None
-        self._over = False
+        self._running = self._run()
 
     async def __aenter__(self) -> ConversationSystem:
-        await self.system.start()
-        self._loop = asyncio.get_running_loop()
-        self._tasks = set(asyncio.all_tasks())
-        self._task = asyncio.current_task()
-        self._ident = threading.get_ident()
-        self.checker = ContractChecker(self.system, slack=self._slack)
-        self._watch = threading.Timer(self._deadline, self._expire)
-        self._watch.name, self._watch.daemon = "antiphon-deadline", True
-        self._watch.start()
-        return self.system
+        return await self._running.__aenter__()
 
     async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: object
-    ) -> bool:
-        self._over = True
-        self._watch.cancel()
-        if self._expired is not None and self._task is not None and isinstance(exc, asyncio.CancelledError):
-            self._task.uncancel()
-        for client in self.clients:
-            for turn in client.turns:
-                turn.finish()
-        await asyncio.to_thread(self._watch.join)
-        await self.checker.close()
-        if self._expired is not None:
-            raise DeadlineError(self._expired)
-        if exc is None:
-            self.checker.check()
-            self._look_for_tasks()
-        return False
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, where: TracebackType | None
+    ) -> bool | None:
+        return await self._running.__aexit__(exc_type, exc, where)
 
-    def _look_for_tasks(self) -> None:
-        left = asyncio.all_tasks() - self._tasks - set(self.system.context.abandoned_tasks)
+    @asynccontextmanager
+    async def _run(self) -> AsyncIterator[ConversationSystem]:
+        with self.deadline:
+            await self.system.start()
+            before = asyncio.all_tasks()
+            self.checker = ContractChecker(self.system, slack=self._slack)
+            try:
+                yield self.system
+            finally:
+                self.deadline.clearing_up = True
+                for client in self.clients:
+                    for turn in client.turns:
+                        turn.finish()
+                await self.checker.close()
+            self.checker.check()
+            self._look_for_tasks(before)
+
+    def _look_for_tasks(self, before: set[asyncio.Task[Any]]) -> None:
+        left = asyncio.all_tasks() - before - set(self.system.context.abandoned_tasks)
         left.discard(asyncio.current_task())
         if left:
-            lines = [line for line in waiting(self._loop) if line.partition(":")[0] in {t.get_name() for t in left}]
+            names = {task.get_name() for task in left}
+            lines = [line for line in waiting(self.system.context.loop) if line.partition(":")[0] in names]
             raise LeftBehindError("\n".join(["tasks that the test has started are left:", *lines]))
-
-    # In the watching thread.
-
-    def _expire(self) -> None:
-        head = f"the test was not over after {self._deadline:g} s"
-        self._expired = f"{head}\n{dump(self.system.context)}"
-        self._loop.call_soon_threadsafe(self._end)
-        self._watch.finished.wait(REACTION)
-        if not self._over:
-            frame = sys._current_frames().get(self._ident)
-            stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
-            sys.__stderr__.write(f"\n{self._expired}\nthe loop is blocked:\n{stack}")  # type: ignore[union-attr]
-
-    def _end(self) -> None:
-        if self._task is not None and not self._over:
-            self._task.cancel("the deadline is over")
 
 
 def dump(context: EngineContext) -> str:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from testing.projects import Project
 
 pytest_plugins = ["pytester"]
 
@@ -18,25 +19,16 @@ from actors.testing.agents import fail, hang, wait
 """
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester) -> pytest.Pytester:
-    pytester.makeini(
-        "[pytest]\nfilterwarnings = error\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function"
-    )
-    return pytester
+def run(project: Project, source: str, *arguments: str) -> pytest.RunResult:
+    return project.run(HEAD + source, *arguments)
 
 
-def run(project: pytest.Pytester, source: str, *arguments: str) -> pytest.RunResult:
-    project.makepyfile(HEAD + source)
-    return project.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
-
-
-def test_the_example_in_the_docs_passes(project: pytest.Pytester) -> None:
+def test_the_example_in_the_docs_passes(project: Project) -> None:
     (source,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
     run(project, source).assert_outcomes(passed=2)
 
 
-def test_the_fixtures_go_with_every_way_to_run_a_test(project: pytest.Pytester) -> None:
+def test_the_fixtures_go_with_every_way_to_run_a_test(project: Project) -> None:
     run(
         project,
         """
@@ -59,7 +51,7 @@ async def test_asyncio(conversation_system, recording_client, scripted_agent):
     ).assert_outcomes(passed=3)
 
 
-def test_a_test_beyond_its_deadline_ends_with_a_dump(project: pytest.Pytester) -> None:
+def test_a_test_beyond_its_deadline_ends_with_a_dump(project: Project) -> None:
     result = run(
         project,
         """
@@ -97,7 +89,7 @@ async def test_hangs(conversation_system, scripted_agent):
         ),
     ],
 )
-def test_what_is_left_or_wrong_is_named(project: pytest.Pytester, body: str, named: str) -> None:
+def test_what_is_left_or_wrong_is_named(project: Project, body: str, named: str) -> None:
     result = run(
         project,
         f"""
@@ -110,7 +102,7 @@ async def test_leaves_something(conversation_system, recording_client, scripted_
     result.stdout.fnmatch_lines([named])
 
 
-def test_a_failing_test_is_reported_as_it_failed(project: pytest.Pytester) -> None:
+def test_a_failing_test_is_reported_as_it_failed(project: Project) -> None:
     result = run(
         project,
         """
@@ -125,13 +117,13 @@ async def test_fails(conversation_system):
     result.stdout.fnmatch_lines(["*assert 1 == 2*"])
 
 
-def test_real_time_is_not_taken_for_virtual(project: pytest.Pytester) -> None:
+def test_real_time_is_not_taken_for_virtual(project: Project) -> None:
     result = run(project, "async def test_time(virtual_clock):\n    await virtual_clock.advance(1)\n")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*time is real in a *use @virtual*"])
 
 
-def test_it_loads_nothing_of_the_engine_where_it_is_not_used(project: pytest.Pytester) -> None:
+def test_it_loads_nothing_of_the_engine_where_it_is_not_used(project: Project) -> None:
     run(
         project,
         """
