@@ -52,6 +52,8 @@ __all__ = ["Link"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PING = Ping().to_json()
+_NOT_PLAYED = "reader_gone"
+"""Why the engine ended a turn that is being read: after `max_chunk_play_seconds` without an acknowledgement."""
 
 
 class _Speech(NamedTuple):
@@ -100,6 +102,8 @@ class Link:
         """Turns that the client wants to end, with when it said so each time; until it was answered."""
         self.heard_at = self.commanded_at = self._loop.time()
         self.pinged_at: float | None = None
+        self._unplayed = False
+        """Whether the client left a chunk unacknowledged for longer than any takes to say."""
 
     # Commands.
 
@@ -285,6 +289,7 @@ class Link:
                     return
                 if event["type"] == "stream_end":
                     await self._ends(stream.turn_id)
+                    self._unplayed = self._unplayed or event["reason"] == _NOT_PLAYED
                 window.count()
                 await socket.send(_text(event))
                 if window.wants_ping:
@@ -309,7 +314,9 @@ class Link:
             await self.socket.send(_PING)
 
     def stalled(self, now: float) -> bool:
-        """Whether the client has not read, or not answered, for too long."""
+        """Whether the client has not read, not answered, or not acknowledged what it speaks, for too long."""
+        if self._unplayed:
+            return True
         since = min((at for at in (self.socket.sending_since, self.pinged_at) if at is not None), default=now)
         return now - since > self._settings.client_stall_seconds
 
