@@ -52,7 +52,8 @@ class Door:
         settings = self._gateway.settings
         try:
             async with asyncio.timeout(settings.authorize_seconds):
-                command = read_command(await socket.receive(settings.max_first_message_bytes))
+                limit = settings.max_first_message_bytes
+                command = read_command(await socket.receive(limit, "max_first_message_bytes"))
         except TimeoutError:
             await _refuse(
                 socket,

@@ -167,13 +167,14 @@ class Link:
         if self.draining:
             return GatewayCode.DRAINING, "the server is going down", None
         if len(command.content) > settings.max_text_chars:
-            sentence = f"content may have {settings.max_text_chars} characters"
+            sentence = f"content may have {settings.max_text_chars} characters (max_text_chars)"
             return GatewayCode.TEXT_TOO_LONG, sentence, "content"
         if command.metadata and len(to_json(command.metadata)) > settings.max_metadata_bytes:
-            sentence = f"metadata may have {settings.max_metadata_bytes} bytes"
+            sentence = f"metadata may have {settings.max_metadata_bytes} bytes (max_metadata_bytes)"
             return GatewayCode.METADATA_TOO_BIG, sentence, "metadata"
         if not self.session.allowance.take(self._loop.time()):
-            return GatewayCode.TOO_MANY_TURNS, f"{settings.turns_per_minute} turns a minute are allowed", None
+            sentence = f"{settings.turns_per_minute} turns a minute are allowed (turns_per_minute)"
+            return GatewayCode.TOO_MANY_TURNS, sentence, None
         return None
 
     async def _interrupt(self, command: InterruptStream) -> None:

@@ -110,8 +110,12 @@ class Socket:
         else:
             await self._say({"type": "websocket.close", "code": 1008, "reason": str(code)})
 
-    async def receive(self, limit: int) -> str:
+    async def receive(self, limit: int, setting: str = "max_message_bytes") -> str:
         """Return the next text message.
+
+        Args:
+            limit: the most bytes that it may have.
+            setting: that says so, for whoever is told.
 
         Raises:
             SocketGone: there will be none.
@@ -125,7 +129,7 @@ class Socket:
         if text is None:
             raise BadCommandError(GatewayCode.BAD_MESSAGE, "messages are JSON in text frames")
         if len(text) > limit or len(text) * 4 > limit < len(text.encode()):
-            raise BadCommandError(GatewayCode.MESSAGE_TOO_BIG, f"a message may have {limit} bytes")
+            raise BadCommandError(GatewayCode.MESSAGE_TOO_BIG, f"a message may have {limit} bytes ({setting})")
         return text
 
     async def send(self, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,21 @@ async def test_a_message_has_a_limit_in_bytes(serve: Any, letter: str) -> None:
         heard, code, reason = await client.closed()
         assert [message["code"] for message in heard] == ["message_too_big"]
         assert (code, reason) == (1009, "message_too_big")
+
+
+async def test_the_answer_to_what_is_beyond_a_limit_names_its_setting(serve: Any) -> None:
+    """A text within `max_text_chars` can be beyond `max_message_bytes`, when its characters take three bytes each."""
+    served = await serve(quiet)
+    for content, setting in (("x" * 32_001, "max_text_chars"), ("字" * 32_000, "max_message_bytes")):
+        async with served.client() as client:
+            await client.ws.send(json.dumps({"type": "chat_message", "content": content}, ensure_ascii=False))
+            assert setting in (await client.hear())["error"]
+    async with served.client() as client:
+        await client.say("chat_message", content="x", metadata={"a": "x" * 5_000})
+        assert "max_metadata_bytes" in (await client.hear())["error"]
+    async with served.socket() as client:
+        await client.say("authorize", token="x" * 5_000)
+        assert "max_first_message_bytes" in (await client.hear())["error"]
 
 
 async def test_a_frame_that_is_far_too_big_is_not_even_read(serve: Any) -> None:
