@@ -232,6 +232,8 @@ class Link:
             window.pong()
             self.pinged_at = None
         self._room.set()
+        if window.wants_ping:  # the ping was from before most of what was sent
+            await self.ping()
 
     async def _observe(self, _command: Observe) -> None:
         if not self._may_observe:

@@ -175,6 +175,20 @@ async def test_a_pong_says_no_more_than_its_last_seq(serve: Any) -> None:
         await client.until("stream_end")
 
 
+async def test_a_ping_from_before_a_burst_does_not_hold_it_up(serve: Any) -> None:
+    """Its answer covers nothing of the burst, so the client has to be asked again, and at once."""
+    served = await serve(lambda _request: ready(prose(20)), replay_window=8, ping_seconds=3600.0)
+    async with served.client() as client:
+        client.answers_pings = False
+        await served.gateway.sessions[client.connection_id].link.ping()  # as the heartbeat does when all is quiet
+        assert (await client.hear())["type"] == "ping"
+        await client.say("chat_message", content="go")
+        burst = [await client.hear() for _ in range(8)]
+        client.answers_pings = True
+        await client.say("pong")
+        hold_to_contract(burst + await client.until("stream_end"))
+
+
 async def test_a_pong_about_a_turn_of_the_socket_before_is_a_pong(serve: Any) -> None:
     served = await serve(lambda _request: ready(["Yes. "]), ping_seconds=0.05)
     async with served.client() as first:
