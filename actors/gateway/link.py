@@ -100,7 +100,7 @@ class Link:
         """Turns whose end is still to be sent."""
         self._asked: dict[str, list[float]] = {}
         """Turns that the client wants to end, with when it said so each time; until it was answered."""
-        self.heard_at = self.commanded_at = self._loop.time()
+        self.heard_at = self.busy_at = self._loop.time()
         self.pinged_at: float | None = None
         self._unplayed = False
         """Whether the client left a chunk unacknowledged for longer than any takes to say."""
@@ -116,7 +116,7 @@ class Link:
         """
         self.heard_at = self._loop.time()
         if type(command) is not Pong:
-            self.commanded_at = self.heard_at
+            self.busy_at = self.heard_at
         await _HANDLERS[type(command)](self, command)
 
     async def _chat(self, command: ChatMessage) -> None:
@@ -277,6 +277,7 @@ class Link:
             await self.socket.close(CloseCode.INTERNAL, GatewayCode.INTERNAL)
         finally:
             self._speaking = None
+            self.busy_at = self._loop.time()
 
     async def _speak(self, stream: EventStream, after_seq: int) -> None:
         window, socket = self.window, self.socket
@@ -324,8 +325,8 @@ class Link:
         return now - since > self._settings.client_stall_seconds
 
     def idle(self, now: float) -> bool:
-        """Whether there has been no command for too long, and there is nothing to wait for."""
-        return self._speaking is None and now - self.commanded_at > self._settings.idle_seconds
+        """Whether there has been no command and no turn for too long."""
+        return self._speaking is None and now - self.busy_at > self._settings.idle_seconds
 
     def quiet(self, now: float) -> bool:
         """Whether it is time for a ping."""

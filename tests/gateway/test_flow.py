@@ -149,6 +149,25 @@ async def test_a_client_that_says_nothing_for_long_is_asked_to_leave(serve: Any)
         assert await closed_with(client) == (4408, "idle")
 
 
+async def test_the_time_in_which_a_turn_speaks_is_not_idle(serve: Any) -> None:
+    go_on = asyncio.Event()
+
+    async def agent(_request: Any) -> AsyncIterator[str]:
+        await go_on.wait()
+        yield "Yes. "
+
+    served = await serve(agent, idle_seconds=1.0)
+    async with served.client() as client:
+        await client.say("chat_message", content="go")
+        await client.until("stream_start")
+        link = served.gateway.sessions[client.connection_id].link
+        link.busy_at -= 60.0
+        go_on.set()
+        await client.until("stream_end")
+        assert not link.idle(asyncio.get_running_loop().time()), "it went the moment that the turn ended"
+        assert await closed_with(client) == (4408, "idle")
+
+
 async def test_a_gateway_that_fails_says_so_and_closes(serve: Any) -> None:
     served = await serve(lambda _request: ready(["Yes. "]))
     async with served.client() as client:
