@@ -190,42 +190,50 @@ class Door:
         return user == session.user and not session.ended and same(session.resume_hash, given)
 
     async def _go_on(self, socket: Socket, session: Session, command: Resume) -> Link | None:
-        processor = session.processor
-        turn_id = command.turn_id or session.active_turn
-        turn = None if turn_id is None else processor.get_turn(turn_id)
-        after_seq = -1 if command.after_seq is None or command.turn_id is None else command.after_seq
-        stream: EventStream | None = None
-        try:
-            if turn_id is not None:
-                stream = processor.stream_events(turn_id, after_seq)
-        except (TurnNotFoundError, ReplayGapError) as failure:
-            error = ResumeError(
-                code=GatewayCode(failure.code),
-                error="those events cannot be sent again",
-                turn_id=turn_id,
-                turn_status=turn.status if turn is not None else None,
-                played_text=turn.played_text if turn is not None else None,
-            )
-            await _refuse(socket, CloseCode.NOT_AUTHORIZED, error)
+        turn_id, after_seq = command.turn_id or session.active_turn, -1
+        if command.turn_id is not None and command.after_seq is not None:
+            after_seq = command.after_seq
+        speeches = _speeches(session, turn_id, after_seq)
+        if isinstance(speeches, ResumeError):
+            await _refuse(socket, CloseCode.NOT_AUTHORIZED, speeches)
             return None
         if command.flow is not None:
             session.flow = command.flow
-        token = session.new_token(self._gateway.seal)
-        link = self._gateway.attach(session, socket)
-        socket.log.info("resumed")
+        turn = None if turn_id is None else session.processor.get_turn(turn_id)
         answer = ResumeSuccess(
             connection_id=session.connection_id,
-            resume_token=token,
+            resume_token=session.new_token(self._gateway.seal),
             turn_id=turn_id,
             status=turn.status if turn is not None else None,
         )
-        await self._welcome(link, answer)
-        if stream is not None:
-            link.speak(stream, after_seq)
-            for later in session.turns_after(stream.turn_id):
-                if processor.get_turn(later) is not None:
-                    link.speak(processor.stream_events(later, -1), -1)
+        link = self._gateway.attach(session, socket)
+        socket.log.info("resumed")
+        for speech in speeches:  # now, so that what is started from here on comes behind them
+            link.speak(*speech)
+        await self._welcome(link, answer)  # it has the socket before the task that speaks
         return link
+
+
+def _speeches(session: Session, turn_id: str | None, after_seq: int) -> list[tuple[EventStream, int]] | ResumeError:
+    """Read the turn that the client knows, from where it is, and the turns after it; or say of which it has a gap."""
+    if turn_id is None:
+        return []
+    processor = session.processor
+    later = [turn for turn in session.turns_after(turn_id) if processor.get_turn(turn) is not None]
+    speeches = []
+    for wanted_id, after in [(turn_id, after_seq), *((turn, -1) for turn in later)]:
+        turn = processor.get_turn(wanted_id)
+        try:
+            speeches.append((processor.stream_events(wanted_id, after), after))
+        except (TurnNotFoundError, ReplayGapError) as failure:
+            return ResumeError(
+                code=GatewayCode(failure.code),
+                error="those events cannot be sent again",
+                turn_id=wanted_id,
+                turn_status=turn.status if turn is not None else None,
+                played_text=turn.played_text if turn is not None else None,
+            )
+    return speeches
 
 
 async def _refuse(socket: Socket, code: CloseCode, answer: AuthorizeError | ResumeError | GatewayError) -> None:

@@ -155,7 +155,9 @@ class Link:
             self._not_started(turn_id, stream)
             raise
         session.started(turn_id)
-        self.speak(session.processor.stream_events(turn_id), -1)
+        link = session.link  # another one, if the client came back meanwhile
+        if link is not None:
+            link.speak(session.processor.stream_events(turn_id), -1)
 
     def _not_started(self, turn_id: str, stream: Any) -> None:
         stream.close()

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from agents import endless, hang, prose, ready, say
+from agents import endless, hang, prose, ready, say, stubborn
 from conversations import chunks_of, end_of, hold_to_contract
 from gateway.talking import Served, all_gone, closed_with
 
@@ -103,6 +103,40 @@ async def test_turns_that_the_client_never_heard_of_come_after_the_one_it_knows(
         twice = await second.until("tts_ready_chunk")
         assert ([event["seq"] for event in twice[:2]], twice[-1]["chunk"]) == ([0, 1], "Twice. ")
         await second.drop()
+
+
+async def test_turns_after_the_one_it_knows_that_cannot_be_sent_whole_are_a_gap(serve: Any) -> None:
+    served = await serve(talker, replay_window=8)
+    async with served.client() as first:
+        known = (await first.talk("Once. "))[-1]
+        unknown = (await first.talk("Twice. "))[-1]
+        await first.drop()
+    resume = {"connection_id": first.connection_id, "resume_token": first.resume_token}
+    async with served.socket() as second:
+        await second.say("resume", **resume, turn_id=known["turn_id"], after_seq=known["seq"])
+        answer = await second.hear()
+        assert (answer["type"], answer["code"]) == ("resume_error", "replay_gap")
+        assert (answer["turn_id"], answer["turn_status"]) == (unknown["turn_id"], "completed")
+    async with served.socket() as third:  # the token is still good
+        await third.resume(first, turn_id=unknown["turn_id"], after_seq=unknown["seq"])
+
+
+async def test_what_the_socket_before_still_asked_for_is_heard_on_the_new_one(serve: Any) -> None:
+    """It was in line behind an interrupt, which takes as long as the agent takes to stop."""
+    served = await serve(
+        lambda request: stubborn(["One. ", "Two"], seconds=0.5) if request.content == "once" else ready(["Twice. "])
+    )
+    async with served.client() as first, served.socket() as second:
+        await first.say("chat_message", content="once")
+        last = (await first.until("tts_ready_chunk"))[-1]
+        await first.say("interrupt_stream")
+        await first.say("chat_message", content="twice")
+        await first.until("stream_end")
+        await second.resume(first, turn_id=last["turn_id"], after_seq=last["seq"])
+        await second.until("stream_end")
+        again = await second.until("stream_end")
+        hold_to_contract(again)
+        assert chunks_of(again) == ["Twice. "]
 
 
 async def test_the_grace_of_a_turn_whose_client_does_not_come_back_ends(serve: Any) -> None:
