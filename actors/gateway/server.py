@@ -50,6 +50,7 @@ LOG_FORMAT = (
 )
 _NAMELESS = {"request_id": "-", "trace_id": "-", "connection_id": "-", "turn_id": "-"}
 _CLOSING_SECONDS = 2
+_KEEP_ALIVE_SECONDS = 5
 _BACKLOG = 2048
 
 
@@ -209,6 +210,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,  # or a client could claim to be on loopback
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_CLOSING_SECONDS,
                 backlog=_BACKLOG,
             )

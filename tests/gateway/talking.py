@@ -18,7 +18,7 @@ from websockets.typing import Subprotocol
 from actors.gateway import Gateway
 from protocol.messages import SUBPROTOCOL, read_message
 
-__all__ = ["DOCS", "Client", "Served", "all_gone", "closed_with", "hold_to_schema", "schema_of"]
+__all__ = ["DOCS", "PATIENCE", "Client", "Served", "all_gone", "closed_with", "hold_to_schema", "schema_of"]
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import os
 import socket
-import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from agents import hang, prose, ready
 from conversations import chunks_of, hold_to_contract
+from gateway.raw import frame, upgraded
 from gateway.talking import Served, all_gone, closed_with
 
 from actors.gateway.server import bind
@@ -36,29 +33,10 @@ class Counted:
 
 async def _stuck(served: Served) -> socket.socket:
     """Start a turn over a raw socket that nobody ever reads again."""
-    loop = asyncio.get_running_loop()
-    raw = socket.socket()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    raw.setblocking(False)
-    await loop.sock_connect(raw, ("127.0.0.1", served.port))
-    key = base64.b64encode(os.urandom(16)).decode()
-    request = (
-        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    await loop.sock_sendall(raw, request.encode())
-    head = b""
-    while b"\r\n\r\n" not in head:
-        head += await loop.sock_recv(raw, 1024)
-    assert head.startswith(b"HTTP/1.1 101")
-    await loop.sock_sendall(raw, _frame({"type": "authorize"}) + _frame({"type": "chat_message", "content": "go"}))
+    raw = await upgraded(served.port)
+    start = frame({"type": "authorize"}) + frame({"type": "chat_message", "content": "go"})
+    await asyncio.get_running_loop().sock_sendall(raw, start)
     return raw
-
-
-def _frame(message: dict[str, Any]) -> bytes:
-    payload = json.dumps(message).encode()
-    assert len(payload) < 126
-    return struct.pack("!BB4x", 0x81, 0x80 | len(payload)) + payload
 
 
 @pytest.mark.parametrize("text", ["And so on. ", "x" * 20_000 + ". "], ids=["many small events", "few large ones"])
