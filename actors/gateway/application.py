@@ -270,6 +270,10 @@ class Gateway:
             for session in tuple(self.sessions.values()):
                 if session.link is not None:
                     self._look_at(session, session.link, now)
+            for relay in tuple(self._relays):  # the gateway beyond it cannot cut off a client of this one
+                since = relay.here.sending_since
+                if since is not None and now - since > self.settings.client_stall_seconds:
+                    self._chore(relay.here.close(CloseCode.TIMED_OUT, GatewayCode.CLIENT_STALLED))
 
     def _look_at(self, session: Session, link: Link, now: float) -> None:
         if link.stalled(now):

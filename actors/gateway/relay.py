@@ -3,12 +3,14 @@
 A client that resumes on a shared port lands on any of the gateways behind it. Sending it to the right one's own port
 would need every client to understand that, and every load balancer and firewall to let it; so the gateway that it
 reached opens a socket to the one that has the connection, and stands between them. Messages are not looked at. Each
-direction waits while the other side does not read, so that backpressure reaches from the client to the agent as ever.
+direction waits while the other side does not read, so that backpressure reaches from the client to the agent as ever; a
+client that reads nothing for too long is cut off here, by the heartbeat of the gateway.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -116,7 +118,8 @@ class Relay(NamedTuple):
         except SocketGone as gone:
             await self.there.close(_NORMAL_CLOSE if gone.code == _NORMAL_CLOSE else _GOING_AWAY)
         except BadCommandError as bad:
-            await self.here.send(GatewayError(code=bad.told, error=str(bad)).to_json())
+            with suppress(SocketGone):
+                await self.here.send(GatewayError(code=bad.told, error=str(bad)).to_json())
             big = bad.told is GatewayCode.MESSAGE_TOO_BIG
             await self.here.close(CloseCode.TOO_BIG if big else CloseCode.BAD_MESSAGES, bad.told)
             await self.there.close(_GOING_AWAY)

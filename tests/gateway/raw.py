@@ -42,5 +42,4 @@ async def upgraded(port: int) -> socket.socket:
 def frame(message: dict[str, Any]) -> bytes:
     """Return a message as a client sends it, masked with zeros."""
     payload = json.dumps(message).encode()
-    assert len(payload) < 126
-    return struct.pack("!BB4x", 0x81, 0x80 | len(payload)) + payload
+    return struct.pack("!BBH4x", 0x81, 0x80 | 126, len(payload)) + payload

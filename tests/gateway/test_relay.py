@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from agents import hang, prose, say
+from agents import endless, hang, prose, say
 from conversations import chunks_of, hold_to_contract
-from gateway.talking import Served
+from gateway.raw import frame, upgraded
+from gateway.talking import PATIENCE, Served, all_gone
 
 from actors.gateway.neighbours import Place
 from actors.gateway.relay import RELAYED
@@ -147,6 +148,22 @@ async def test_what_is_no_message_ends_a_relay(pair: Any) -> None:
         await second.say("chat_message", content="x" * 5000)
         [error], code, _reason = await second.closed()
         assert (error["code"], code) == ("message_too_big", CloseCode.TOO_BIG)
+
+
+async def test_a_client_that_stops_reading_does_not_hold_its_relay(pair: Any) -> None:
+    home, away = await pair(
+        lambda _request: endless("x" * 5_000 + ". "), client_stall_seconds=0.5, ping_seconds=0.2, outcome_seconds=0.0
+    )
+    async with dropped(home) as first:
+        with await upgraded(away.port) as raw:
+            resume = {"type": "resume", "connection_id": first.connection_id, "resume_token": first.resume_token}
+            started = frame(resume) + frame({"type": "chat_message", "content": "go"})
+            await asyncio.get_running_loop().sock_sendall(raw, started)
+            async with asyncio.timeout(PATIENCE):
+                while not away.gateway.heads.sockets:  # noqa: ASYNC110 - nobody tells of it
+                    await asyncio.sleep(0.01)
+            await all_gone(away.gateway)
+            await all_gone(home.gateway)
 
 
 @pytest.mark.parametrize(("key", "observed"), [(KEY, "observe_refused"), ("x" * 40, None)])
