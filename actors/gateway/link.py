@@ -233,6 +233,8 @@ class Link:
         if window.covers_ping:  # else it was said before the ping came
             window.pong()
             self.pinged_at = None
+            if self._observer is not None:
+                self._observer.answered()
         self._room.set()
         if window.wants_ping:  # the ping was from before most of what was sent
             await self.ping()
@@ -241,7 +243,9 @@ class Link:
         if not self._may_observe:
             await self.complain(GatewayCode.OBSERVE_REFUSED, "this client may not observe")
         elif self._observer is None:
-            self._observer = Observer(self._system, self.session.connection_id, self.socket, lambda: self.window.open)
+            self._observer = Observer(
+                self._system, self.session.connection_id, self.socket, lambda: self.window.open, self.ping
+            )
 
     async def _once_only(self, _command: Authorize | Resume) -> None:
         await self.complain(GatewayCode.ALREADY_AUTHORIZED, "this socket has its connection")

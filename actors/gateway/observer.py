@@ -2,18 +2,21 @@
 
 Taps are put around the agent's stream and the speech pipeline of each turn; they only take notes. One task sends the
 notes, a few times a second at the most and one message at a time, so that an observer cannot hold up the turn that it
-watches. What would need too much room in between is left out, and `start` shows the gap.
+watches. What would need too much room in between is left out, and `start` shows the gap. The window of the turns
+counts none of this; so the client is asked for a `pong` after so many characters, and told nothing more before it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actors.gateway.socket import SocketGone
-from protocol.agent import StreamToken, read_agent_event
+from protocol.agent import StreamToken, read_agent_event, well_formed
 from protocol.errors import BadAgentEventError
 from protocol.messages import ActorState, InspectMessage, RemovedMessage, RemovedPart, TokenMessage
 
@@ -30,23 +33,35 @@ _ACTORS_PERIOD = 0.12
 """The same for actors: to look at them costs more, the more there are of all connections."""
 _ROOM = 16_384
 """Characters of tokens, and spans, that wait to be sent."""
+_SPANS_AT_ONCE = 256
+_AHEAD = 65_536
+"""Characters that are sent before the client has to say that it still reads."""
 
 
 class Observer:
     """Args:
     system, connection_id: what is observed.
     socket: where it is told.
-    may_send: whether the client keeps up.
+    may_send: whether the client keeps up with its turns.
+    ask: asks it for a `pong`; `answered()` is then to be called.
 
     """  # noqa: D205
 
     def __init__(
-        self, system: ConversationSystem, connection_id: str, socket: Socket, may_send: Callable[[], bool]
+        self,
+        system: ConversationSystem,
+        connection_id: str,
+        socket: Socket,
+        may_send: Callable[[], bool],
+        ask: Callable[[], Awaitable[None]],
     ) -> None:
         self._system = system
         self._connection_id = connection_id
         self._socket = socket
         self._may_send = may_send
+        self._ask = ask
+        self._ahead = 0
+        self._room = _Room()
         self._loop = asyncio.get_running_loop()
         self._notes: dict[str, _Notes] = {}
         self._shown: list[ActorState] | None = None
@@ -57,7 +72,7 @@ class Observer:
 
     def tap(self, turn_id: str) -> tuple[Callable[[Any], Any], Callable[[], Any]]:
         """Return what taps an agent stream, and a factory of speech with a tap in it, for a turn."""
-        notes = self._notes[turn_id] = _Notes()
+        notes = self._notes[turn_id] = _Notes(self._room)
 
         def note(text: str) -> None:
             notes.heard(text)
@@ -76,6 +91,10 @@ class Observer:
         """Something begins: see what it looks like."""
         self._news.set()
 
+    def answered(self) -> None:
+        """The client has read what it was told."""
+        self._ahead = 0
+
     def stop(self) -> None:
         """Tell nothing more."""
         self._task.cancel()
@@ -86,7 +105,7 @@ class Observer:
                 await self._news.wait()
                 self._news.clear()
                 settled = False
-                if self._may_send():
+                if self._keeps_up():
                     await self._send_notes()
                     if self._loop.time() >= self._look_again:
                         settled = not await self._send_actors()
@@ -97,11 +116,21 @@ class Observer:
         except SocketGone:
             pass
 
+    def _keeps_up(self) -> bool:
+        return self._ahead < _AHEAD and self._may_send()
+
+    async def _send(self, message: TokenMessage | RemovedMessage | InspectMessage) -> None:
+        text = message.to_json()
+        self._ahead += len(text)
+        await self._socket.send(text)
+        if self._ahead >= _AHEAD:
+            await self._ask()
+
     async def _send_notes(self) -> None:
         alive = {turn.turn_id for turn in self._turns()}
         for turn_id, notes in tuple(self._notes.items()):
-            for message in notes.take(turn_id):
-                await self._socket.send(message.to_json())
+            while self._keeps_up() and (message := notes.take(turn_id)) is not None:
+                await self._send(message)
             notes.alive = notes.alive or turn_id in alive
             if notes.alive and turn_id not in alive and not notes.waiting:
                 self._notes.pop(turn_id, None)
@@ -127,46 +156,67 @@ class Observer:
         if actors == self._shown:
             return False
         self._shown = actors
-        await self._socket.send(InspectMessage(actors=actors).to_json())
+        await self._send(InspectMessage(actors=actors))
         return True
+
+
+@dataclass
+class _Room:
+    """What may still be kept, of all turns together."""
+
+    chars: int = _ROOM
+    spans: int = _ROOM
 
 
 class _Notes:
     """What was seen of one turn and not told yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: _Room) -> None:
         self.alive = False
         """Whether the turn has been seen; its taps are there before it is."""
+        self._room = room
         self._place = 0
         self._start = 0
+        self._half = ""
         self._text: list[str] = []
         self._size = 0
-        self._parts: list[RemovedPart] = []
+        self._spans: deque[RemovedSpan] = deque()
 
     @property
     def waiting(self) -> bool:
-        return bool(self._text or self._parts)
+        return bool(self._text or self._spans)
 
     def heard(self, text: str) -> None:
-        if self._size + len(text) <= _ROOM and self._place == self._start + self._size:
+        if self._half or not text.isascii():  # as the engine does: half a character waits for the other one
+            text = self._half + text
+            self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+            text = well_formed(text[: len(text) - len(self._half)])
+        if len(text) <= self._room.chars and self._place == self._start + self._size:
             self._text.append(text)
             self._size += len(text)
+            self._room.chars -= len(text)
         self._place += len(text)
 
     def remove(self, spans: Iterable[RemovedSpan]) -> None:
         for span in spans:
-            if len(self._parts) < _ROOM:
-                self._parts.append(RemovedPart(start=span.start, end=span.end, rule=span.rule))
+            if self._room.spans:
+                self._spans.append(span)
+                self._room.spans -= 1
 
-    def take(self, turn_id: str) -> list[TokenMessage | RemovedMessage]:
-        out: list[TokenMessage | RemovedMessage] = []
+    def take(self, turn_id: str) -> TokenMessage | RemovedMessage | None:
+        """Return what is to be told next, as much as goes into one message."""
         if self._text:
-            text, count = "".join(self._text), len(self._text)
-            out.append(TokenMessage(turn_id=turn_id, text=text, tokens=count, start=self._start))
-        if self._parts:
-            out.append(RemovedMessage(turn_id=turn_id, parts=self._parts))
-        self._text, self._parts, self._size, self._start = [], [], 0, self._place
-        return out
+            message = TokenMessage(
+                turn_id=turn_id, text="".join(self._text), tokens=len(self._text), start=self._start
+            )
+            self._room.chars += self._size
+            self._text, self._size, self._start = [], 0, self._place
+            return message
+        if self._spans:
+            spans = [self._spans.popleft() for _ in range(min(len(self._spans), _SPANS_AT_ONCE))]
+            self._room.spans += len(spans)
+            return RemovedMessage(turn_id=turn_id, parts=[RemovedPart(**span._asdict()) for span in spans])
+        return None
 
 
 class _TappedPipeline:

@@ -3,8 +3,8 @@
 A client that resumes on a shared port lands on any of the gateways behind it. Sending it to the right one's own port
 would need every client to understand that, and every load balancer and firewall to let it; so the gateway that it
 reached opens a socket to the one that has the connection, and stands between them. Messages are not looked at. Each
-direction waits while the other side does not read, so that backpressure reaches from the client to the agent as ever; a
-client that reads nothing for too long is cut off here, by the heartbeat of the gateway.
+direction waits while the other side does not read, so that backpressure reaches from the client to the agent as ever;
+a client that reads nothing for too long is cut off here, by the heartbeat of the gateway.
 """
 
 from __future__ import annotations

@@ -224,6 +224,18 @@ async def test_an_observer_sees_tokens_what_is_not_spoken_and_the_actors(serve: 
         hold_to_contract([m for m in heard if "seq" in m])
 
 
+async def test_an_observer_sees_a_character_whole_that_came_in_halves(serve: Any) -> None:
+    served = await serve(lambda _request: ready(["Wave \ud83d", "\udc4b and \ud83d half. "]))
+    async with served.client() as client:
+        await client.say("observe")
+        await client.until("inspect")
+        await client.say("chat_message", content="go")
+        heard = await client.until("token")
+        assert heard[-1]["text"] == "Wave \U0001f44b and \ufffd half. "
+        end = next((m for m in heard if m["type"] == "stream_end"), None) or (await client.until("stream_end"))[-1]
+        assert end["content"] == heard[-1]["text"]
+
+
 async def test_an_observer_sees_every_actor_of_its_own_connection_and_no_other(serve: Any) -> None:
     served = await serve(lambda _request: hang(["One. ", "Two"]))
     async with served.client() as other, served.client() as client:

@@ -14,7 +14,9 @@ from gateway.raw import frame, upgraded
 from gateway.talking import Served, all_gone, closed_with
 
 from actors.gateway.server import bind
+from actors.gateway.socket import Socket
 from actors.gateway.window import FlowWindow
+from actors.speech import SpeechPipeline
 
 
 class Counted:
@@ -52,6 +54,36 @@ async def test_a_client_that_never_reads_costs_little_and_is_given_up(serve: Any
     assert agent.said <= 256 + 16 + 4 * 100 + 10, "the agent was not held up"
     await all_gone(served.gateway)
     raw.close()
+
+
+@pytest.mark.parametrize("text", ["and ", "*x* " * 4_000], ids=["tokens", "tokens and what is removed"])
+async def test_an_observer_that_never_reads_costs_little_and_is_given_up(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """No event of a turn counts here: no sentence ever ends, or few do."""
+    most = sent = 0
+    send = Socket.send
+
+    async def counted(self: Socket, message: str) -> None:
+        nonlocal most, sent
+        most, sent = max(most, len(message)), sent + len(message)
+        await send(self, message)
+
+    monkeypatch.setattr(Socket, "send", counted)
+    agent = Counted(text)
+    served = await serve(
+        agent, speech=SpeechPipeline, client_stall_seconds=1.5, ping_seconds=0.5, outcome_seconds=0.0, observe=True
+    )
+    finished: asyncio.Queue[Any] = asyncio.Queue()
+    served.gateway.system.on_turn_finished(finished.put_nowait)
+    with await upgraded(served.port) as raw:
+        said = ({"type": "authorize"}, {"type": "observe"}, {"type": "chat_message", "content": "go"})
+        await asyncio.get_running_loop().sock_sendall(raw, b"".join(map(frame, said)))
+        turn = await asyncio.wait_for(finished.get(), 20)
+        assert (turn.status, turn.reason) == ("interrupted", "client_stalled")
+        assert most < 40_000, "one message"
+        assert sent < 200_000, "before the client answered anything"
+        await all_gone(served.gateway)
 
 
 async def test_others_feel_nothing_of_a_client_that_does_not_read(serve: Any) -> None:
