@@ -265,7 +265,7 @@ class Link:
         if self._speaking is None:
             self._speaking = self._loop.create_task(self._speak_all(), name=f"speak {self.session.connection_id}")
         if self._observer is not None:
-            self._observer.look()
+            self._observer.look(stream.turn_id)
 
     @property
     def speaking(self) -> asyncio.Task[None] | None:

@@ -87,8 +87,10 @@ class Observer:
         """The turn was not started."""
         self._notes.pop(turn_id, None)
 
-    def look(self) -> None:
-        """Something begins: see what it looks like."""
+    def look(self, turn_id: str) -> None:
+        """The turn is there now: see what it looks like, until it has gone."""
+        if turn_id in self._notes:
+            self._notes[turn_id].begun = True
         self._news.set()
 
     def answered(self) -> None:
@@ -131,9 +133,8 @@ class Observer:
         for turn_id, notes in tuple(self._notes.items()):
             while self._keeps_up() and (message := notes.take(turn_id)) is not None:
                 await self._send(message)
-            notes.alive = notes.alive or turn_id in alive
-            if notes.alive and turn_id not in alive and not notes.waiting:
-                self._notes.pop(turn_id, None)
+            if notes.begun and turn_id not in alive and not notes.waiting:
+                del self._notes[turn_id]
 
     def _turns(self) -> list[Any]:
         processor = self._system.get(self._connection_id)
@@ -172,8 +173,8 @@ class _Notes:
     """What was seen of one turn and not told yet."""
 
     def __init__(self, room: _Room) -> None:
-        self.alive = False
-        """Whether the turn has been seen; its taps are there before it is."""
+        self.begun = False
+        """Its taps are there before the turn is."""
         self._room = room
         self._place = 0
         self._start = 0

@@ -236,6 +236,31 @@ async def test_an_observer_sees_a_character_whole_that_came_in_halves(serve: Any
         assert end["content"] == heard[-1]["text"]
 
 
+async def test_an_observer_is_idle_when_nothing_happens_however_short_its_turns_were(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = await serve(lambda _request: ready(["Yes. "]))
+    looks = 0
+    inspect = served.gateway.system.inspect
+
+    def counted() -> Any:
+        nonlocal looks
+        looks += 1
+        return inspect()
+
+    monkeypatch.setattr(served.gateway.system, "inspect", counted)
+    async with served.client() as client:
+        await client.say("observe")
+        await client.until("inspect")
+        for _ in range(20):
+            await client.talk()
+        before = -1
+        async with asyncio.timeout(5):
+            while looks != before:
+                before = looks
+                await asyncio.sleep(0.5)  # four looks, if there are any
+
+
 async def test_an_observer_sees_every_actor_of_its_own_connection_and_no_other(serve: Any) -> None:
     served = await serve(lambda _request: hang(["One. ", "Two"]))
     async with served.client() as other, served.client() as client:
