@@ -196,8 +196,9 @@ class Link:
     async def _answer_interrupts(self, turn_id: str) -> None:
         turn = self.session.processor.get_turn(turn_id)
         for asked_at in self._asked.pop(turn_id, ()):
-            if turn is None:  # forgotten meanwhile
-                return
+            if turn is None:  # ended, and not kept
+                await self.complain(GatewayCode.TURN_NOT_FOUND, "the turn is not kept", turn_id=turn_id)
+                continue
             answer = Interrupted(
                 turn_id=turn_id,
                 status=turn.status,

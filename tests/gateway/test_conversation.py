@@ -130,6 +130,18 @@ async def test_to_interrupt_a_turn_that_is_over_tells_its_outcome(serve: Any) ->
         assert answer["delivered_text"].strip() == "All of it."
 
 
+async def test_an_interrupt_of_a_turn_that_is_not_kept_is_answered_too(serve: Any) -> None:
+    """It is there when the command comes, and gone when it has been carried out."""
+    served = await serve(lambda _request: hang(["One. ", "Two"]), turn_retention_count=0)
+    async with served.client() as client:
+        await client.say("chat_message", content="go")
+        await client.until("tts_ready_chunk")
+        await client.say("interrupt_stream")
+        answer, end = (await client.until("stream_end"))[-2:]
+        assert (answer["type"], answer["code"], answer["turn_id"]) == ("error", "turn_not_found", end["turn_id"])
+        assert end["status"] == "interrupted"
+
+
 async def test_each_of_two_interrupts_is_answered_and_one_right_before_the_end(serve: Any) -> None:
     """The window is closed, so that the end cannot be sent before the second comes."""
     served = await serve(lambda _request: say(prose(100)), replay_window=4)
