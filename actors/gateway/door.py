@@ -118,7 +118,8 @@ class Door:
         if gateway.authenticator is None:
             return LOCAL_USER if socket.is_local else None
         try:
-            return await identify(gateway.authenticator, token)
+            async with asyncio.timeout(gateway.settings.authorize_seconds):
+                return await identify(gateway.authenticator, token)
         except Exception:
             socket.log.exception("the authenticator failed")
             return None

@@ -47,6 +47,7 @@ class GatewaySettings(EnvironmentSettings):
     handshake_seconds: float = Field(default=10.0, gt=0)
     """From the connection to the whole request (stand-alone)."""
     authorize_seconds: float = Field(default=10.0, gt=0)
+    """For the first message, and as long again for the authenticator to answer."""
     idle_seconds: float = Field(default=900.0, gt=0)
     """Without a command or a turn, the socket is closed."""
     ping_seconds: float = Field(default=20.0, gt=0)

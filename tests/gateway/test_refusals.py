@@ -168,6 +168,14 @@ async def test_an_authenticator_that_fails_lets_nobody_in(serve: Any) -> None:
         assert await closed_with(client) == (4401, "authorize_refused")
 
 
+async def test_an_authenticator_that_does_not_answer_lets_nobody_in_and_holds_no_place(serve: Any) -> None:
+    served = await serve(quiet, authenticator=lambda _token: asyncio.Event().wait(), authorize_seconds=0.2)
+    async with served.socket() as client:
+        await client.say("authorize", token=MINE)
+        assert await closed_with(client) == (4401, "authorize_refused")
+    assert served.gateway.heads.unauthorized == 0
+
+
 async def test_a_socket_is_authorised_once(serve: Any) -> None:
     served = await serve(quiet)
     async with served.client() as client:
