@@ -93,6 +93,7 @@ class Gateway:
         self.draining = False
         self.sessions: dict[str, Session] = {}
         self.outcomes: OrderedDict[str, Outcome] = OrderedDict()
+        self._ending: dict[str, asyncio.Event] = {}
         self.heads = Heads()
         self.attempts = Attempts(settings.resume_failures_per_minute)
         self._door = Door(self)
@@ -235,14 +236,18 @@ class Gateway:
         if session.grace is not None:
             session.grace.cancel()
         self.sessions.pop(session.connection_id, None)
+        self._ending[session.connection_id] = asyncio.Event()
         self.heads.leave(session.user)
         self._chore(self._end(session, reason, code, word))
 
     async def _end(self, session: Session, reason: str, code: CloseCode | None, word: GatewayCode | None) -> None:
         link, connection_id = session.link, session.connection_id
-        with suppress(AntiphonError):  # it was shut down by somebody else; then nothing speaks
-            await session.processor.interrupt_all_active_turns(reason)
-        self.outcomes[connection_id] = session.outcome()
+        try:
+            with suppress(AntiphonError):  # it was shut down by somebody else; then nothing speaks
+                await session.processor.interrupt_all_active_turns(reason)
+            self.outcomes[connection_id] = session.outcome()
+        finally:
+            self._ending.pop(connection_id).set()
         while len(self.outcomes) > self.settings.max_outcomes:
             self._forget(next(iter(self.outcomes)))
         asyncio.get_running_loop().call_later(self.settings.outcome_seconds, self._forget, connection_id)
@@ -250,6 +255,13 @@ class Gateway:
             await link.socket.close(code, word or "")
             link.detach()
         await session.processor.shutdown()
+
+    async def outcome_of(self, connection_id: str) -> Outcome | None:
+        """Return what is kept of a connection that was given up; wait for it if that is under way."""
+        ending = self._ending.get(connection_id)
+        if ending is not None:
+            await ending.wait()
+        return self.outcomes.get(connection_id)
 
     def _forget(self, connection_id: str) -> None:
         if self.outcomes.pop(connection_id, None) is not None and self.neighbours is not None:

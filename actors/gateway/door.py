@@ -134,8 +134,8 @@ class Door:
         given = token_hash(command.resume_token)
         session = gateway.sessions.get(command.connection_id)
         right = same(session.resume_hash if session is not None else _NO_HASH, given)
-        late = gateway.outcomes.get(command.connection_id)
-        if session is None and late is not None and same(late.resume_hash, given):
+        late = await gateway.outcome_of(command.connection_id) if session is None else None
+        if late is not None and same(late.resume_hash, given):
             error = ResumeError(
                 code=GatewayCode.RESUME_TOO_LATE,
                 error="the connection was given up",

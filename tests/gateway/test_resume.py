@@ -164,6 +164,22 @@ async def test_the_grace_of_a_turn_whose_client_does_not_come_back_ends(serve: A
         assert (await closed_with(second))[0] == 4401
 
 
+async def test_who_comes_while_the_connection_is_being_given_up_is_told_how_it_ended(serve: Any) -> None:
+    """That takes as long as the agent takes to stop."""
+    served = await serve(lambda _request: stubborn(["One. ", "Two"], seconds=0.5), reconnect_grace_seconds=0.05)
+    async with served.client() as first:
+        await first.say("chat_message", content="go")
+        await first.until("tts_ready_chunk")
+        await first.drop()
+    async with served.socket() as second:
+        async with asyncio.timeout(10):
+            while first.connection_id in served.gateway.sessions:  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0.01)
+        await second.say("resume", connection_id=first.connection_id, resume_token=first.resume_token)
+        answer = await second.hear()
+        assert (answer["code"], answer["turn_status"]) == ("resume_too_late", "interrupted")
+
+
 async def _a_moment_without_a_reader(served: Served) -> None:
     """Wait for as long as the engine by itself gives a turn that nobody reads."""
     finished: asyncio.Queue[Any] = asyncio.Queue()
