@@ -66,7 +66,7 @@ def gateway(
             Left out, the gateway has one of its own.
         agent: called with an `AgentRequest` for each message; gives an agent stream, or a coroutine that does.
         authenticator: gives the user of a token, or None. Left out, everybody on this machine is `local`, and nobody
-            else is let in; behind a proxy on this machine everybody would seem to be on it, so give one there.
+            else is let in; give one behind a proxy on this machine, which may not say that it is one.
         settings: limits and time-outs; read from `ANTIPHON_GATEWAY_…` where not given.
 
     """

@@ -79,6 +79,7 @@ class Relay(NamedTuple):
                 additional_headers={
                     RELAYED: f"{client} {seal.of('relayed', client)}",
                     "X-Request-ID": socket.request_id,
+                    **socket.forwarded,
                 },
                 compression=None,
                 ping_interval=None,

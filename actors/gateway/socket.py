@@ -22,6 +22,8 @@ __all__ = ["ABORT", "Socket", "SocketGone"]
 ABORT = "antiphon.abort"
 """The ASGI extension of the stand-alone server: a function that cuts the connection."""
 
+_FORWARDED = ("forwarded", "x-forwarded-for", "via")
+"""What proxies add to a request."""
 _CLOSE_SECONDS = 1.0
 """How long a close may wait for a client that does not read."""
 
@@ -62,7 +64,6 @@ class Socket:
         """Since when the message that is being sent waits; None while none is."""
         client = scope.get("client")
         self.address: str | None = client[0] if client else None
-        self.is_local = is_loopback(self.address)
         self._headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         self.request_id = _id(self.header("x-request-id")) or uuid.uuid4().hex
         self.trace_id = _trace_id(self.header("traceparent")) or self.request_id
@@ -76,7 +77,16 @@ class Socket:
     def comes_from(self, address: str) -> None:
         """Believe that the client is at another address than the one that the socket came from."""
         self.address = address
-        self.is_local = is_loopback(address)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the client is on this machine; one behind a proxy is not, wherever the proxy is."""
+        return is_loopback(self.address) and not self.forwarded
+
+    @property
+    def forwarded(self) -> dict[str, str]:
+        """The headers by which a proxy says that it is one."""
+        return {name: self._headers[name] for name in _FORWARDED if name in self._headers}
 
     def _log(self, **ids: str) -> logging.LoggerAdapter[logging.Logger]:
         extra = {"request_id": self.request_id, "trace_id": self.trace_id, **ids}

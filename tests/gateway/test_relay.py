@@ -180,6 +180,24 @@ async def test_a_relayed_client_is_who_it_is_and_nobody_else_can_say_so(
         assert heard.get("code") == observed
 
 
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "Via"])
+async def test_whoever_comes_through_a_proxy_is_not_on_this_machine(pair: Any, serve: Any, header: str) -> None:
+    """The proxy is, and its clients would all be `local`, and see of their turns what is not meant to be spoken."""
+    proxied = {"additional_headers": {header: "for=127.0.0.1"}}
+    alone = await serve(hang)
+    async with alone.socket(**proxied) as client:
+        await client.say("authorize")
+        assert (await client.hear())["code"] == "authorize_refused"
+    home, away = await pair(hang, authenticator=lambda _token: "anna")
+    async with home.client(**proxied) as first, away.socket(**proxied) as second:
+        await first.say("observe")
+        assert (await first.hear())["code"] == "observe_refused"
+        await first.drop()
+        await second.resume(first)
+        await second.say("observe")
+        assert (await second.hear())["code"] == "observe_refused"
+
+
 def test_a_token_is_known_to_whoever_has_the_key_and_for_its_connection_alone() -> None:
     token = Seal(KEY).new_token("c1")
     assert Seal(KEY).knows("c1", token)
