@@ -8,14 +8,12 @@ second.
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import to_json
 
 from actors.gateway.observer import Observer
 from actors.gateway.request import Agent, AgentRequest, open_stream
@@ -50,7 +48,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Link"]
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _PING = Ping().to_json()
 _NOT_PLAYED = "reader_gone"
 """Why the engine ended a turn that is being read: after `max_chunk_play_seconds` without an acknowledgement."""
@@ -279,7 +276,7 @@ class Link:
                 await self._speak(*self._speeches.popleft())
         except (SocketGone, ReaderReplacedError):
             pass
-        except AntiphonError:
+        except Exception:
             self.socket.log.exception("events could not be sent")
             await self.socket.close(CloseCode.INTERNAL, GatewayCode.INTERNAL)
         finally:
@@ -302,7 +299,7 @@ class Link:
                     await self._ends(stream.turn_id)
                     self._unplayed = self._unplayed or event["reason"] == _NOT_PLAYED
                 window.count()
-                await socket.send(_text(event))
+                await socket.send(to_json(event).decode())
                 if window.wants_ping:
                     await self.ping()
 
@@ -357,10 +354,3 @@ _HANDLERS: dict[type[Any], Callable[[Link, Any], Awaitable[None]]] = {
     Authorize: Link._once_only,
     Resume: Link._once_only,
 }
-
-
-def _text(event: dict[str, Any]) -> str:
-    try:
-        return to_json(event, inf_nan_mode="null").decode()
-    except PydanticSerializationError:  # half of a surrogate pair, which UTF-8 cannot hold; offsets stay as they are
-        return _SURROGATE.sub("\ufffd", json.dumps(event, ensure_ascii=False))

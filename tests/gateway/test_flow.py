@@ -12,11 +12,13 @@ from agents import hang, prose, ready
 from conversations import chunks_of, hold_to_contract
 from gateway.raw import frame, upgraded
 from gateway.talking import Served, all_gone, closed_with
+from splitter import Splitter
 
 from actors.gateway.server import bind
 from actors.gateway.socket import Socket
 from actors.gateway.window import FlowWindow
 from actors.speech import SpeechPipeline
+from protocol.speech import SpeechChunk
 
 
 class Counted:
@@ -184,6 +186,20 @@ async def test_a_gateway_that_fails_says_so_and_closes(serve: Any) -> None:
         await served.gateway.system.get(client.connection_id).shutdown()
         await client.say("chat_message", content="go")
         assert await closed_with(client) == (1011, "internal")
+
+
+async def test_events_that_cannot_be_sent_close_the_socket(serve: Any) -> None:
+    """A pipeline of the application's own makes the chunks: here of text that UTF-8 cannot hold."""
+
+    class Broken(Splitter):
+        def feed(self, text: str) -> list[SpeechChunk]:
+            return [chunk._replace(text="\ud800") for chunk in super().feed(text)]
+
+    served = await serve(lambda _request: hang(["One. ", "Two"]), speech=Broken)
+    async with served.client() as client:
+        await client.say("chat_message", content="go")
+        heard, code, reason = await client.closed()
+        assert ([message["type"] for message in heard], code, reason) == (["stream_start"], 1011, "internal")
 
 
 async def test_a_pong_says_no_more_than_its_last_seq(serve: Any) -> None:
