@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from protocol.errors import BadSettingsError
 from protocol.speech import SpeechSettings
+from protocol.validity import describe_invalid, describe_too_deep, describe_unreadable, within_reason
 
 __all__ = ["EnvironmentSettings", "Flow", "OnBusy", "Settings"]
 
@@ -26,19 +27,25 @@ Flow = Literal["free", "played"]
 class EnvironmentSettings(BaseSettings):
     """Settings that are read from variables with the `env_prefix` of their class where they are not given.
 
+    No number is larger than 1,000,000,000, so no time is longer than 31 years.
+
     Raises:
         BadSettingsError: a value is not valid; the message names every one that is not, and its variable.
 
     """
 
-    def __init__(self, **values: Any) -> None:
+    _within_reason = field_validator("*")(within_reason)
+
+    def __init__(self, /, **values: Any) -> None:
         prefix = self.model_config.get("env_prefix", "")
         try:
             super().__init__(**values)
         except ValidationError as failure:
-            raise BadSettingsError(_describe_invalid(failure, prefix)) from None
+            raise BadSettingsError(describe_invalid(failure, prefix)) from None
         except SettingsError as failure:
-            raise BadSettingsError(_describe_unreadable(failure, prefix)) from None
+            raise BadSettingsError(describe_unreadable(failure, prefix, os.environ)) from None
+        except RecursionError:
+            raise BadSettingsError(describe_too_deep(prefix, os.environ)) from None
 
 
 class Settings(EnvironmentSettings):
@@ -99,19 +106,3 @@ class Settings(EnvironmentSettings):
     """Whether log records may hold what users and agents wrote."""
     speech: SpeechSettings = Field(default_factory=SpeechSettings)
     """How text becomes chunks."""
-
-
-def _describe_invalid(failure: ValidationError, prefix: str) -> str:
-    """Name each setting that is not valid, with its variable, in one line."""
-    lines = []
-    for error in failure.errors():
-        name = "__".join(map(str, error["loc"]))
-        lines.append(f"{name} ({prefix}{name.upper()}): {error['msg']}")
-    return "invalid settings: " + "; ".join(lines)
-
-
-def _describe_unreadable(failure: SettingsError, prefix: str) -> str:
-    """Name the setting that should have been JSON, with the variables that it may have come from, in one line."""
-    name = str(failure).partition('field "')[2].partition('"')[0]
-    variables = sorted(variable for variable in os.environ if variable.upper().startswith(prefix + name.upper()))
-    return f"""invalid settings: {name} ({", ".join(variables)}): no JSON; a list is written as '["one", "two"]'"""

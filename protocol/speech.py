@@ -8,9 +8,12 @@ ledger or a transcript can account for every character.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from protocol.errors import BadSettingsError
+from protocol.validity import describe_invalid, within_reason
 
 __all__ = ["RemovedSpan", "SpeechChunk", "SpeechSettings", "StageFault"]
 
@@ -41,9 +44,26 @@ class StageFault(NamedTuple):
 
 
 class SpeechSettings(BaseModel):
-    """How text becomes speech. Frozen, hashable: pipelines with equal settings share their tables."""
+    """How text becomes speech. Frozen, hashable: pipelines with equal settings share their tables.
+
+    Raises:
+        BadSettingsError: a value is not valid; the message names every one that is not.
+
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    _within_reason = field_validator("*")(within_reason)
+
+    if not TYPE_CHECKING:  # for type checkers the fields say what may be given
+
+        def __init__(self, /, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as failure:
+                raise BadSettingsError(describe_invalid(failure)) from None
+
+        # Not for pydantic, which would call it for a part of other settings, and lose which part was wrong.
+        __init__.__pydantic_base_init__ = True
 
     language: str | None = Field(
         default=None,

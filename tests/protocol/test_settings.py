@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -92,6 +93,18 @@ def test_variable_of_another_program_disturbs_nobody(monkeypatch: pytest.MonkeyP
         ),
         ({"speech": {"min_chunk_chars": -1}}, "speech__min_chunk_chars (ANTIPHON_SPEECH__MIN_CHUNK_CHARS): Input"),
         ({"queue_maxsise": 7}, "queue_maxsise (ANTIPHON_QUEUE_MAXSISE): Extra inputs are not permitted"),
+        ({"a\nb": 7}, "a\\nb (ANTIPHON_A\\NB): Extra inputs are not permitted"),
+        ({"loop_watchdog_seconds": math.inf}, "(ANTIPHON_LOOP_WATCHDOG_SECONDS): Input should be 1000000000 or less"),
+        ({"turn_retention_seconds": math.nan}, "(ANTIPHON_TURN_RETENTION_SECONDS): Input should be greater"),
+        ({"replay_window": 2**62}, "(ANTIPHON_REPLAY_WINDOW): Input should be 1000000000 or less"),
+        (
+            {"speech": {"reasoning_tags": ["think", 7]}},
+            "speech__reasoning_tags[1] (ANTIPHON_SPEECH__REASONING_TAGS): Input should be a valid string",
+        ),
+        (
+            {"speech": {"code_announcement": "\ud800"}},
+            "(ANTIPHON_SPEECH__CODE_ANNOUNCEMENT): Input should be text that UTF-8 can hold",
+        ),
     ],
     ids=repr,
 )
@@ -122,6 +135,23 @@ def test_list_that_is_not_json_is_a_bad_setting_like_any_other(
         str(caught.value)
         == f"""invalid settings: speech ({variable}): no JSON; a list is written as '["one", "two"]'"""
     )
+
+
+def test_json_that_nests_too_deep_is_a_bad_setting_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTIPHON_SPEECH__REASONING_TAGS", "[" * 100_000)
+    monkeypatch.setenv("ANTIPHON_QUEUE_MAXSIZE", "7")
+
+    with pytest.raises(BadSettingsError) as caught:
+        Settings()
+
+    assert str(caught.value) == "invalid settings: ANTIPHON_SPEECH__REASONING_TAGS: JSON that nests too deep"
+
+
+def test_speech_settings_alone_are_refused_by_the_same_error() -> None:
+    with pytest.raises(BadSettingsError) as caught:
+        SpeechSettings(min_chunk_chars=-1)
+
+    assert str(caught.value) == "invalid settings: min_chunk_chars: Input should be greater than or equal to 0"
 
 
 def test_settings_stay_as_they_are() -> None:
