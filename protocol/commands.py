@@ -6,9 +6,11 @@ sentence) and never repeats what was sent.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from protocol.errors import BadCommandError, GatewayCode
 from protocol.settings import Flow
@@ -28,6 +30,15 @@ __all__ = [
 
 _Id = Annotated[str, Field(min_length=1, max_length=256)]
 _Seq = Annotated[int, Field(ge=0, le=2**53 - 1)]
+
+
+def _finite(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse NaN and infinity, which are no JSON, and numbers that would become one of them."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise PydanticCustomError("finite_number", "Input should have finite numbers") from None
+    return value
 
 
 class _Command(BaseModel):
@@ -53,7 +64,7 @@ class ChatMessage(_Command):
     content: Annotated[str, Field(min_length=1)]
     session_id: _Id | None = None
     """Of the conversation, in the user's own name space."""
-    metadata: dict[str, JsonValue] | None = None
+    metadata: Annotated[dict[str, JsonValue], AfterValidator(_finite)] | None = None
     """For the agent; kept as it is."""
 
 
@@ -137,7 +148,7 @@ _SENTENCES = {
 }
 
 
-def read_command(text: str) -> Command:
+def read_command(text: str | bytes) -> Command:
     """Return the command that a text message holds.
 
     Raises:

@@ -19,6 +19,7 @@ __all__ = [
     "BadAgentEventError",
     "BadArgumentError",
     "BadCommandError",
+    "BadEventError",
     "BadSettingsError",
     "BlockingCallError",
     "ConnectionExistsError",
@@ -155,6 +156,12 @@ class BadAgentEventError(AntiphonError, ValueError):
     """Something that an agent yielded is no event; the message names types and fields, never contents."""
 
     code = "bad_agent_event"
+
+
+class BadEventError(AntiphonError, ValueError):
+    """What was to be read is no event or message that a client is sent; the message names fields, never contents."""
+
+    code = "bad_event"
 
 
 class BadCommandError(AntiphonError, ValueError):

@@ -7,9 +7,11 @@ a test holds each dict that it hands over against these models.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from protocol.errors import BadEventError
 
 __all__ = [
     "ENGINE_TYPES",
@@ -20,13 +22,14 @@ __all__ = [
     "StreamStartEvent",
     "TtsReadyChunkEvent",
     "read_event",
+    "validated",
 ]
 
 
 class _TurnEvent(BaseModel):
-    """What every event of a turn carries."""
+    """What every event of a turn carries. Strict: text is text and a number a number."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     turn_id: str
     connection_id: str
@@ -77,7 +80,7 @@ class StreamEndEvent(_TurnEvent):
 class PassedThroughEvent(_TurnEvent):
     """`tool_call`, `tool_result` or another event of the agent's, with its own fields beside the turn's ids."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     type: str
 
@@ -95,13 +98,33 @@ ENGINE_TYPES = frozenset({"stream_start", "tts_ready_chunk", "error", "stream_en
 """What the engine itself says; an agent's event of such a type never reaches the client as one."""
 
 
-def read_event(event: dict[str, Any]) -> Event:
+_PASSED: TypeAdapter[Event] = TypeAdapter(PassedThroughEvent)
+_Read = TypeVar("_Read")
+
+
+def read_event(event: Any) -> Event:
     """Return the model of an event that a reader was given.
 
     Raises:
-        pydantic.ValidationError: it is not one that the engine would hand over.
+        BadEventError: it is not one that the engine would hand over.
 
     """
-    if event.get("type") in ENGINE_TYPES:
-        return _ENGINE.validate_python(event)
-    return PassedThroughEvent.model_validate(event)
+    own = isinstance(event, dict) and isinstance(event.get("type"), str) and event["type"] in ENGINE_TYPES
+    return validated(_ENGINE if own else _PASSED, event)
+
+
+def validated(adapter: TypeAdapter[_Read], data: Any) -> _Read:
+    """Return the model that `data` is.
+
+    Raises:
+        BadEventError: it is none; the message names the first field that is wrong.
+
+    """
+    if not isinstance(data, dict) or not isinstance(data.get("type"), str):
+        raise BadEventError("expected a dict with a text 'type'")
+    try:
+        return adapter.validate_python(data)
+    except ValidationError as failure:
+        wrong = failure.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ": ".join(ascii(step)[:100].strip("'") for step in wrong["loc"])
+    raise BadEventError(f"{place}: {wrong['msg']}" if place else wrong["msg"])

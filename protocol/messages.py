@@ -18,6 +18,7 @@ from protocol.events import (
     StreamStartEvent,
     TtsReadyChunkEvent,
     read_event,
+    validated,
 )
 from protocol.turn import TurnStatus
 
@@ -64,8 +65,12 @@ class CloseCode(IntEnum):
     """A limit on connections or attempts."""
 
 
+_Code = Annotated[GatewayCode, Field(strict=False)]  # it comes as text
+_Status = Annotated[TurnStatus, Field(strict=False)]
+
+
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     def to_json(self) -> str:
         """Return the message as it is sent: what is None is left out."""
@@ -85,7 +90,7 @@ class AuthorizeError(_Message):
     """The connection is not opened; the socket closes."""
 
     type: Literal["authorize_error"] = "authorize_error"
-    code: GatewayCode
+    code: _Code
     error: str
 
 
@@ -98,7 +103,7 @@ class ResumeSuccess(_Message):
     """The next one; the one that was used is of no use any more."""
     turn_id: str | None = None
     """The turn whose events come next."""
-    status: TurnStatus | None = None
+    status: _Status | None = None
     """Of that turn, now."""
 
 
@@ -106,10 +111,10 @@ class ResumeError(_Message):
     """The connection does not go on here; the socket closes."""
 
     type: Literal["resume_error"] = "resume_error"
-    code: GatewayCode
+    code: _Code
     error: str
     turn_id: str | None = None
-    turn_status: TurnStatus | None = None
+    turn_status: _Status | None = None
     """How the turn ended, or stands, if the token was right."""
     played_text: str | None = None
     """What the person heard of it."""
@@ -126,7 +131,7 @@ class Interrupted(_Message):
 
     type: Literal["interrupted"] = "interrupted"
     turn_id: str
-    status: TurnStatus
+    status: _Status
     delivered_text: str
     played_text: str
     elapsed_ms: float
@@ -137,7 +142,7 @@ class GatewayError(_Message):
     """A command was not carried out, or the socket is about to close."""
 
     type: Literal["error"] = "error"
-    code: GatewayCode
+    code: _Code
     error: str
     field: str | None = None
     """The field that is wrong, where it is one."""
@@ -209,11 +214,11 @@ ServerMessage = _Own | StreamStartEvent | TtsReadyChunkEvent | ErrorEvent | Stre
 _OWN: TypeAdapter[_Own] = TypeAdapter(Annotated[_Own, Field(discriminator="type")])
 
 
-def read_message(message: dict[str, Any]) -> ServerMessage:
+def read_message(message: Any) -> ServerMessage:
     """Return the model of a message that a client was sent.
 
     Raises:
-        pydantic.ValidationError: it is not one that the gateway would send.
+        BadEventError: it is not one that the gateway would send.
 
     """
-    return read_event(message) if "seq" in message else _OWN.validate_python(message)
+    return read_event(message) if isinstance(message, dict) and "seq" in message else validated(_OWN, message)

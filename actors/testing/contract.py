@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from actors.producer import GATHER, GATHER_CHARS
 from actors.record import OUTBOX_CAPACITY
 from actors.testing.history import HandedOver, Interrupted, Interrupting, IterationOver, Opened, Seen, TurnHistory
-from protocol.errors import FailureCode
+from protocol.errors import BadEventError, FailureCode
 from protocol.events import read_event
 from protocol.turn import TurnStatus
 
@@ -89,7 +87,7 @@ def order(turn: TurnHistory, settings: Settings, slack: float) -> Wrong:  # noqa
     for event in events:
         try:
             read_event(event)
-        except ValidationError as error:
+        except BadEventError as error:
             yield f"a malformed event: {error}"
         if (event["turn_id"], event["connection_id"]) != (turn.turn_id, turn.connection_id):
             yield f"an event of turn {event['turn_id']} of connection {event['connection_id']}"

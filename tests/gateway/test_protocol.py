@@ -8,10 +8,12 @@ import sys
 from typing import Any, get_args
 
 import pytest
+from fuzz import effort
 from gateway.talking import DOCS, schema_of
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
+from near_valid import ANY_VALUE, json_texts, mutations, taken
 
 from protocol.commands import Command, read_command
 from protocol.errors import BadCommandError, GatewayCode
@@ -73,7 +75,6 @@ def test_an_error_never_quotes_what_was_sent() -> None:
     assert "secret" not in str(caught.value)
 
 
-_PATIENT = settings(deadline=None)  # what is meant is that it is answered, not how busy the machine is
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda j: st.lists(j) | st.dictionaries(st.text(), j),
@@ -82,18 +83,36 @@ _TYPES = [get_args(model.model_fields["type"].annotation)[0] for model in get_ar
 _FIELDS = sorted({name for model in get_args(Command) for name in model.model_fields} - {"type"})
 
 
-@_PATIENT
+@effort(100)
 @given(st.text() | st.builds(json.dumps, _JSON))
 def test_any_text_is_a_command_or_refused(text: str) -> None:
     assert _command_or_code(text) is not None
 
 
-@_PATIENT
+@effort(50)
 @given(st.sampled_from(_TYPES), st.dictionaries(st.sampled_from(_FIELDS), _JSON))
 def test_any_fields_are_refused_or_a_command_to_the_schema_too(kind: str, fields: dict[str, Any]) -> None:
     text = json.dumps({**fields, "type": kind})
     if not isinstance(_command_or_code(text), GatewayCode):
         schema_of("Command").validate(json.loads(text))
+
+
+@effort(300)
+@given(st.sampled_from(COMMANDS).flatmap(lambda command: mutations(command) | st.just(command)).flatmap(json_texts))
+@example('{"type": "chat_message", "content": "Hi", "metadata": {"a": NaN}}')
+@example('{"type": "chat_message", "content": "Hi", "metadata": {"a": 1e400}}')
+def test_what_is_nearly_a_command_is_refused_or_one_that_can_be_written_and_read_again(text: str) -> None:
+    command = taken(lambda: read_command(text))
+    if command is not None:
+        written = command.model_dump_json(exclude_unset=True)
+        assert read_command(written) == command
+        schema_of("Command").validate(json.loads(written))
+
+
+@effort(100)
+@given(st.binary(max_size=60) | st.sampled_from(COMMANDS).map(lambda command: json.dumps(command).encode("utf-16")))
+def test_any_bytes_are_a_command_or_refused(data: bytes) -> None:
+    taken(lambda: read_command(data))
 
 
 def _command_or_code(text: str) -> Command | GatewayCode:
@@ -121,6 +140,39 @@ def test_a_servers_message_is_told_apart_by_its_type(model: Any) -> None:
     definition = _read("protocol.schema.json")["$defs"][model.__name__]
     assert "type" in definition["required"]
     assert '"null"' not in json.dumps(definition)
+
+
+MESSAGES: list[dict[str, Any]] = [
+    {"type": "authorize_success", "connection_id": "c", "resume_token": "r"},
+    {"type": "resume_success", "connection_id": "c", "resume_token": "r", "turn_id": "t", "status": "processing"},
+    {"type": "resume_error", "code": "resume_too_late", "error": "late", "turn_status": "failed", "played_text": ""},
+    {"type": "ping"},
+    {
+        "type": "interrupted",
+        "turn_id": "t",
+        "status": "interrupted",
+        "delivered_text": "a",
+        "played_text": "",
+        "elapsed_ms": 0.5,
+    },
+    {"type": "error", "code": "bad_message", "error": "wrong", "field": "content"},
+    {"type": "token", "turn_id": "t", "text": "x", "tokens": 1, "start": 0},
+    {"type": "removed", "turn_id": "t", "parts": [{"start": 0, "end": 1, "rule": "code"}]},
+    {
+        "type": "inspect",
+        "actors": [{"kind": "turn", "turn_id": "t", "depth": 0, "peak": 1, "capacity": 100, "paused": False}],
+    },
+]
+
+
+@effort(300)
+@given(ANY_VALUE | st.sampled_from(MESSAGES).flatmap(mutations) | st.sampled_from(MESSAGES))
+@example({"type": []})
+@example({"type": "ping", "seq": None})
+def test_what_is_nearly_a_message_is_refused_or_read_as_it_was_written(message: Any) -> None:
+    read = taken(lambda: read_message(message))
+    if read is not None:
+        assert read.model_dump(mode="json", exclude_unset=True) == message
 
 
 def test_an_error_of_the_gateway_and_one_of_a_turn_are_told_apart() -> None:
