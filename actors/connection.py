@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
+from actors.arguments import as_choice, as_id, as_text
 from actors.producer import discard_stream, require_stream
 from actors.record import TurnRecord
 from actors.runtime import ChildFailed, ChildStopped, EngineActor, Reply, handles
@@ -41,6 +42,7 @@ from protocol.mail import (
     StartTurn,
     Watch,
 )
+from protocol.settings import Flow, OnBusy
 from protocol.turn import Failure
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from actors.roster import Roster
 
 __all__ = ["Connection"]
+
+_ON_BUSY, _FLOW = get_args(OnBusy), get_args(Flow)
 
 
 class Connection(EngineActor):
@@ -91,16 +95,18 @@ class Connection(EngineActor):
             raise SystemClosedError(f"connection {roster.connection_id} has been shut down")
         if order.agent_stream is not None:
             require_stream(order.agent_stream)
-        turn_id = str(order.turn_id) if order.turn_id is not None else self.context.ids.new("turn")
+        turn_id = as_id("turn_id", order.turn_id) if order.turn_id is not None else self.context.ids.new("turn")
+        if not turn_id:
+            raise BadArgumentError("turn_id must not be empty")
         if turn_id in roster.turns:
             raise BadArgumentError(f"connection {roster.connection_id} has a turn {turn_id} already")
+        on_busy = roster.on_busy if order.on_busy is None else as_choice("on_busy", order.on_busy, _ON_BUSY)
+        flow = roster.flow if order.flow is None else as_choice("flow", order.flow, _FLOW)
+        session_id = as_id("session_id", order.session_id)
+        user_input = "" if order.user_input is None else as_text("user_input", order.user_input)
+        trace_id = as_id("trace_id", order.trace_id or turn_id)
+        request_id = as_id("request_id", order.request_id)
         self._expire()
-        on_busy = order.on_busy or roster.on_busy
-        if on_busy not in ("reject", "interrupt", "queue"):
-            raise BadArgumentError(f"on_busy must be 'reject', 'interrupt' or 'queue', got {on_busy!r}")
-        flow = order.flow or roster.flow
-        if flow not in ("free", "played"):
-            raise BadArgumentError(f"flow must be 'free' or 'played', got {flow!r}")
         if on_busy == "interrupt":
             for record in self._unfinished():
                 self._interrupt(record, "barge_in")
@@ -119,11 +125,11 @@ class Connection(EngineActor):
         record = TurnRecord(
             turn_id=turn_id,
             connection_id=roster.connection_id,
-            session_id=str(order.session_id),
+            session_id=session_id,
             user_id=roster.user_id,
-            user_input="" if order.user_input is None else str(order.user_input),
-            trace_id=str(order.trace_id or turn_id),
-            request_id=str(order.request_id),
+            user_input=user_input,
+            trace_id=trace_id,
+            request_id=request_id,
             replay_window=self.context.settings.replay_window,
             max_unplayed=self.context.settings.max_unplayed_chunks if flow == "played" else None,
             clock=self.context.clock,
@@ -237,7 +243,7 @@ class Connection(EngineActor):
         return self._interrupt(record, request.reason, request) or record.ended_by is request
 
     def _interrupt(self, record: TurnRecord, reason: str, request: object = None) -> bool:
-        if not record.interrupt(str(reason)):
+        if not record.interrupt(as_text("reason", reason)):
             return False
         record.ended_by = request
         turn = self.roster.turn_actors.get(record.turn_id)

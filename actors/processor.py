@@ -11,15 +11,16 @@ import contextvars
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, get_args
 
 from pykka import ActorDeadError
 
+from actors.arguments import as_choice, as_id, as_key, as_seconds, as_text, as_whole
 from actors.producer import discard_stream
 from actors.roster import Roster
 from actors.stream import EventStream
-from protocol.errors import BadArgumentError, ConnectionGoneError, SystemClosedError, TurnNotFoundError
+from protocol.errors import ConnectionGoneError, SystemClosedError, TurnNotFoundError
 from protocol.mail import (
     AttachAgent,
     Claim,
@@ -31,6 +32,7 @@ from protocol.mail import (
     Shutdown,
     StartTurn,
 )
+from protocol.settings import Flow, OnBusy
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from actors.context import EngineContext
     from actors.record import Reader, TurnRecord
     from actors.runtime import LoopRef
-    from protocol.settings import Flow, OnBusy, Settings
+    from protocol.settings import Settings
     from protocol.turn import ConversationTurn
 
 __all__ = ["ConnectionSpec", "Host", "MessageProcessor", "SpeechFactory", "open_processor"]
@@ -57,6 +59,16 @@ class ConnectionSpec(NamedTuple):
     flow: Flow | None = None
     speech: SpeechFactory | None = None
     reader_grace_seconds: float | None = None
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "connection_id": as_id,
+    "user_id": as_id,
+    "queue_maxsize": partial(as_whole, least=1),
+    "on_busy": partial(as_choice, choices=get_args(OnBusy)),
+    "flow": partial(as_choice, choices=get_args(Flow)),
+    "reader_grace_seconds": partial(as_seconds, zero=False),
+}
 
 
 class Host(Protocol):
@@ -100,11 +112,10 @@ class MessageProcessor:
         self._be(ConnectionSpec(connection_id, user_id, queue_maxsize))
 
     def _be(self, spec: ConnectionSpec) -> None:
-        if spec.queue_maxsize is not None and spec.queue_maxsize < 1:
-            raise BadArgumentError(f"queue_maxsize must be at least 1, got {spec.queue_maxsize}")
-        grace = spec.reader_grace_seconds
-        if grace is not None and not 0 < grace < inf:
-            raise BadArgumentError(f"reader_grace_seconds must be more than 0, and finite, got {grace}")
+        for name, check in _CHECKS.items():
+            given = getattr(spec, name)
+            if given is not None:
+                spec = spec._replace(**{name: check(name, given)})
         self._host: Host | None = None
         self._roster: Roster | None = None
         self._spec: ConnectionSpec | None = spec
@@ -115,7 +126,7 @@ class MessageProcessor:
         grace = spec.reader_grace_seconds
         roster = Roster(
             self.connection_id or host.context.ids.new("connection"),
-            str(spec.user_id),
+            spec.user_id,
             queue_maxsize=spec.queue_maxsize or settings.queue_maxsize,
             on_busy=spec.on_busy or settings.on_busy,
             flow=spec.flow or settings.flow,
@@ -158,14 +169,14 @@ class MessageProcessor:
         """The connection's id, as in every event."""
         if self._roster is not None:
             return self._roster.connection_id
-        return "" if self._spec is None or self._spec.connection_id is None else str(self._spec.connection_id)
+        return "" if self._spec is None else self._spec.connection_id or ""
 
     @property
     def user_id(self) -> str:
         """Whose connection it is."""
         if self._roster is not None:
             return self._roster.user_id
-        return "" if self._spec is None else str(self._spec.user_id)
+        return "" if self._spec is None else self._spec.user_id
 
     @property
     def actor_ref(self) -> LoopRef[Any]:
@@ -260,7 +271,7 @@ class MessageProcessor:
             AgentAttachedError: it has a stream already.
 
         """
-        await self._ask(AttachAgent(str(turn_id), agent_stream))
+        await self._ask(AttachAgent(as_key("turn_id", turn_id), agent_stream))
 
     def stream_events(self, turn_id: Any, after_seq: int | None = None) -> EventStream:
         """Return the events of a turn, for `async for`; become its reader, in the place of the one before.
@@ -280,8 +291,8 @@ class MessageProcessor:
     def _open_reader(self, turn_id: Any, after_seq: int | None) -> tuple[TurnRecord, Reader, MessageProcessor]:
         record = self._record(turn_id)
         if record is None:
-            raise TurnNotFoundError(f"connection {self.connection_id} has no turn {turn_id}")
-        return record, record.open(after_seq), self
+            raise TurnNotFoundError(f"connection {self.connection_id} has no turn {as_key('turn_id', turn_id)}")
+        return record, record.open(None if after_seq is None else as_whole("after_seq", after_seq)), self
 
     async def interrupt_turn(self, turn_id: Any, reason: str = "interrupted") -> bool:
         """End a turn now; True if this ended it, False if it had ended or is not known.
@@ -293,7 +304,7 @@ class MessageProcessor:
         if record is None or self._connected().closed:
             return False
         try:
-            return bool(await self._ask(InterruptTurn(str(turn_id), reason)))
+            return bool(await self._ask(InterruptTurn(record.turn_id, as_text("reason", reason))))
         except SystemClosedError:
             return False
 
@@ -301,7 +312,7 @@ class MessageProcessor:
         """Interrupt the active turn and those that wait; return how many this ended."""
         if self._roster is None or self._roster.closed:
             return 0
-        return int(await self._ask(InterruptTurns(reason)))
+        return int(await self._ask(InterruptTurns(as_text("reason", reason))))
 
     async def handle_interrupt(self, reason: str = "interrupted") -> bool:
         """Interrupt whatever is active: what a client's interrupt command calls. True if anything was."""
@@ -321,7 +332,7 @@ class MessageProcessor:
             BadAckError: no such event was handed over.
 
         """
-        await self._ask(MarkPlayed(str(turn_id), seq, chars))
+        await self._ask(MarkPlayed(as_key("turn_id", turn_id), seq, chars))
 
     async def cleanup(self, turn_id: Any = None) -> int:
         """End a turn if it is active, and forget it; all turns if none is named. Return how many there were.
@@ -330,7 +341,7 @@ class MessageProcessor:
         """
         if self._roster is None or self._roster.closed:
             return 0
-        return int(await self._ask(Cleanup(None if turn_id is None else str(turn_id))))
+        return int(await self._ask(Cleanup(None if turn_id is None else as_key("turn_id", turn_id))))
 
     async def cleanup_completed_turns(self, max_age_seconds: float | None = None) -> int:
         """Forget the turns that ended at least so long ago (by default: the retention); return how many.
@@ -339,12 +350,13 @@ class MessageProcessor:
         """
         if self._roster is None or self._roster.closed:
             return 0
-        return int(await self._ask(CleanupCompleted(max_age_seconds)))
+        age = None if max_age_seconds is None else as_seconds("max_age_seconds", max_age_seconds, zero=True)
+        return int(await self._ask(CleanupCompleted(age)))
 
     # Looking.
 
     def _record(self, turn_id: Any) -> TurnRecord | None:
-        return None if self._roster is None else self._roster.turns.get(str(turn_id))
+        return None if self._roster is None else self._roster.turns.get(as_key("turn_id", turn_id))
 
     def get_turn(self, turn_id: Any) -> ConversationTurn | None:
         """Return a turn as it is now; None if it is not known, or not any more."""

@@ -17,6 +17,7 @@ from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from actors.arguments import as_whole, shown
 from protocol.agent import well_formed
 from protocol.errors import BadAckError, ReaderReplacedError, ReplayGapError
 from protocol.mail import Passed
@@ -338,7 +339,7 @@ class TurnRecord:
                 oldest = self.seq - self.replay_depth
                 if not oldest - 1 <= after_seq < self.seq:
                     raise ReplayGapError(
-                        f"turn {self.turn_id}: events after {after_seq} cannot be replayed; "
+                        f"turn {self.turn_id}: events after {shown(after_seq)} cannot be replayed; "
                         f"{self.seq} were handed over, the window reaches back to {oldest}"
                     )
                 replay = deque(map(self._past, range(after_seq + 1, self.seq)))
@@ -510,10 +511,13 @@ class TurnRecord:
             BadAckError: no event of that number has been handed over.
 
         """
+        as_whole("seq", seq)
+        if chars is not None:
+            as_whole("chars", chars)
         with self.lock:
             if not 0 <= seq < self.seq:
                 raise BadAckError(
-                    f"turn {self.turn_id}: event {seq} was not handed over, the last one was {self.seq - 1}"
+                    f"turn {self.turn_id}: event {shown(seq)} was not handed over, the last one was {self.seq - 1}"
                 )
             played_to = self._ends[seq] if chars is None else self._said(seq, chars)
             self.played_to = max(self.played_to, played_to)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
+from actors.arguments import as_key
 from actors.context import EngineContext
 from actors.inspection import SystemReport, inspect_system
 from actors.processor import ConnectionSpec, MessageProcessor, SpeechFactory, open_processor
@@ -264,7 +265,7 @@ class ConversationSystem:
 
     def get(self, connection_id: Any) -> MessageProcessor | None:
         """Return the open connection of this id."""
-        return self._processors.get(str(connection_id))
+        return self._processors.get(as_key("connection_id", connection_id))
 
     # Reports.
 

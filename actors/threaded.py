@@ -13,6 +13,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from actors.arguments import as_key
 from actors.processor import MessageProcessor, SpeechFactory
 from actors.runtime import LoopThread
 from actors.system import ConversationSystem, TurnFinished
@@ -123,7 +124,7 @@ class ThreadedSystem:
 
     def get(self, connection_id: Any) -> ThreadedProcessor | None:
         """Return the open connection of this id."""
-        return self._processors.get(str(connection_id))
+        return self._processors.get(as_key("connection_id", connection_id))
 
     def inspect(self) -> SystemReport:
         """Return what is going on, as seen from the loop."""

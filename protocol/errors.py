@@ -9,6 +9,7 @@ A turn that fails raises nothing: it ends with an `error` event and a `stream_en
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -129,10 +130,20 @@ class GatewayCode(StrEnum):
     """The gateway failed; the log says how."""
 
 
+_UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_LONGEST = 1200
+
+
 class AntiphonError(Exception):
     """Base class of everything that the package raises on purpose."""
 
     code: ClassVar[str] = "antiphon_error"
+
+    def __str__(self) -> str:
+        """Return the message as one line that can be shown and logged, whatever is named in it."""
+        text = _UNSHOWABLE.sub(lambda found: ascii(found.group())[1:-1], super().__str__())
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 4 :]}"
+
     """Stable, machine-readable name of the error."""
 
     def __reduce__(self) -> tuple[Any, ...]:

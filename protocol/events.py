@@ -126,5 +126,5 @@ def validated(adapter: TypeAdapter[_Read], data: Any) -> _Read:
         return adapter.validate_python(data)
     except ValidationError as failure:
         wrong = failure.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ": ".join(ascii(step)[:100].strip("'") for step in wrong["loc"])
+    place = ": ".join(map(str, wrong["loc"]))
     raise BadEventError(f"{place}: {wrong['msg']}" if place else wrong["msg"])

@@ -19,7 +19,6 @@ __all__ = ["LARGEST", "describe_invalid", "describe_too_deep", "describe_unreada
 
 LARGEST = 1_000_000_000
 """No number is larger, be it a limit or seconds (31 years): timers, threads and buffers take no more."""
-_NAME_CHARS = 100
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -38,7 +37,7 @@ def describe_invalid(failure: ValidationError, prefix: str | None = None) -> str
     """Name each setting that is not valid, in one line; with its variable, if there is a prefix."""
     lines = []
     for error in failure.errors(include_url=False, include_context=False, include_input=False):
-        names = [_shown(step) for step in error["loc"] if isinstance(step, str)]
+        names = [step for step in error["loc"] if isinstance(step, str)]
         place = "".join(f"[{step}]" for step in error["loc"] if not isinstance(step, str))
         name = "__".join(names) or "names"
         variable = f" ({prefix}{name.upper()})" if prefix is not None else ""
@@ -49,14 +48,14 @@ def describe_invalid(failure: ValidationError, prefix: str | None = None) -> str
 def describe_unreadable(failure: SettingsError, prefix: str, variables: Mapping[str, str]) -> str:
     """Name the setting that should have been JSON, with the variables that it may have come from, in one line."""
     name = str(failure).partition('field "')[2].partition('"')[0]
-    names = sorted(_shown(variable) for variable in variables if variable.upper().startswith(prefix + name.upper()))
+    names = sorted(variable for variable in variables if variable.upper().startswith(prefix + name.upper()))
     return f"""invalid settings: {name} ({", ".join(names)}): no JSON; a list is written as '["one", "two"]'"""
 
 
 def describe_too_deep(prefix: str, variables: Mapping[str, str]) -> str:
     """Name the variables whose JSON nests deeper than Python reads it."""
     ours = sorted(name for name in variables if name.upper().startswith(prefix) and _too_deep(variables[name]))
-    return f"invalid settings: {', '.join(map(_shown, ours))}: JSON that nests too deep"
+    return f"invalid settings: {', '.join(ours)}: JSON that nests too deep"
 
 
 def _too_deep(text: str) -> bool:
@@ -67,8 +66,3 @@ def _too_deep(text: str) -> bool:
     except ValueError:
         pass
     return False
-
-
-def _shown(name: str) -> str:
-    """A name that anybody may have made up, as it can stand in a line."""
-    return (name if name.isprintable() else ascii(name)[1:-1])[:_NAME_CHARS]

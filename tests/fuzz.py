@@ -6,14 +6,24 @@ import os
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from near_valid import ANY_VALUE
 
 __all__ = ["ANY_AGENT_ITEM", "ANY_ARGUMENT", "effort"]
 
 LONGER = int(os.environ.get("FUZZ", "1"))
 """`FUZZ=50 scripts/test tests/simulation` tries fifty times as much."""
 
-ANY_ARGUMENT = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 3), st.text(max_size=5), st.just(float("nan")), st.just(()), st.just({})
+ANY_ARGUMENT = (
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-3, 3),
+        st.text(max_size=5),
+        st.just(float("nan")),
+        st.just(()),
+        st.just({}),
+    )
+    | ANY_VALUE
 )
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from actors.speak.lines import one_line
 from protocol.errors import AntiphonError
 
-__all__ = ["ANY_TEXT", "ANY_VALUE", "NUMBERS", "json_texts", "mutations", "refusal_of", "taken"]
+__all__ = ["ANY_TEXT", "ANY_VALUE", "NUMBERS", "hold_to_law", "json_texts", "mutations", "refusal_of", "taken"]
 
 T = TypeVar("T")
 
@@ -123,13 +123,18 @@ def refusal_of(call: Callable[[], Any]) -> AntiphonError | None:
         refused = error
     else:
         return None
+    hold_to_law(refused)
+    return refused
+
+
+def hold_to_law(refused: AntiphonError) -> None:
+    """An error that refuses something says so in one line that can be shown and logged, and has a code."""
     message = str(refused)
     assert message.strip(), refused
     assert message == one_line(message), f"one line: {message!r}"
     assert len(message) < 2000, f"{len(message)} characters"
-    message.encode()  # so that it can be logged
+    message.encode()
     assert type(refused).code != AntiphonError.code, refused
-    return refused
 
 
 def taken(call: Callable[[], T]) -> T | None:

@@ -20,6 +20,7 @@ CODES: dict[str, tuple[str, type[Exception]]] = {
     "BadAgentEventError": ("bad_agent_event", ValueError),
     "BadArgumentError": ("bad_argument", ValueError),
     "BadCommandError": ("bad_command", ValueError),
+    "BadEventError": ("bad_event", ValueError),
     "BadSettingsError": ("bad_settings", ValueError),
     "BlockingCallError": ("blocking_call", RuntimeError),
     "ConnectionExistsError": ("connection_exists", ValueError),

@@ -93,7 +93,7 @@ def test_variable_of_another_program_disturbs_nobody(monkeypatch: pytest.MonkeyP
         ),
         ({"speech": {"min_chunk_chars": -1}}, "speech__min_chunk_chars (ANTIPHON_SPEECH__MIN_CHUNK_CHARS): Input"),
         ({"queue_maxsise": 7}, "queue_maxsise (ANTIPHON_QUEUE_MAXSISE): Extra inputs are not permitted"),
-        ({"a\nb": 7}, "a\\nb (ANTIPHON_A\\NB): Extra inputs are not permitted"),
+        ({"a\nb": 7}, "a\\nb (ANTIPHON_A\\nB): Extra inputs are not permitted"),
         ({"loop_watchdog_seconds": math.inf}, "(ANTIPHON_LOOP_WATCHDOG_SECONDS): Input should be 1000000000 or less"),
         ({"turn_retention_seconds": math.nan}, "(ANTIPHON_TURN_RETENTION_SECONDS): Input should be greater"),
         ({"replay_window": 2**62}, "(ANTIPHON_REPLAY_WINDOW): Input should be 1000000000 or less"),

@@ -14,6 +14,7 @@ from conversations import engine
 from fuzz import ANY_AGENT_ITEM, ANY_ARGUMENT, effort
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from near_valid import hold_to_law, refusal_of
 
 from actors.testing import ContractChecker, RecordedTurn, RecordingClient, ScriptedAgent, VirtualLoop
 from actors.testing.agents import fail, hang, swallow, talk_on, wait, yields
@@ -67,8 +68,10 @@ class Calls(RuleBasedStateMachine):
             async with asyncio.timeout(20):  # no call takes longer, whatever it is given
                 return await work
 
-        with contextlib.suppress(AntiphonError):
+        try:
             return self.loop.run_until_complete(bounded())
+        except AntiphonError as refused:
+            hold_to_law(refused)
 
     def turn(self, pick: int) -> RecordedTurn | None:
         turns = self.client.turns
@@ -115,9 +118,13 @@ class Calls(RuleBasedStateMachine):
     def start_anything(self, stream: Any, session: Any, user_input: Any, busy: Any) -> None:
         self.run(self.client.start(stream, session_id=session, user_input=user_input, on_busy=busy))
 
-    @rule(turn_id=ANY_ARGUMENT, busy=ANY_ARGUMENT, trace=ANY_ARGUMENT)
-    def start_with_anything(self, turn_id: Any, busy: Any, trace: Any) -> None:
-        self.run(self.client.start(ScriptedAgent(["Text."]), turn_id=turn_id, on_busy=busy, trace_id=trace))
+    @rule(
+        turn_id=ANY_ARGUMENT,
+        busy=ANY_ARGUMENT,
+        names=st.dictionaries(st.sampled_from(["trace_id", "request_id", "flow", "speech"]), ANY_ARGUMENT),
+    )
+    def start_with_anything(self, turn_id: Any, busy: Any, names: dict[str, Any]) -> None:
+        self.run(self.client.start(ScriptedAgent(["Text."]), turn_id=turn_id, on_busy=busy, **names))
 
     @rule(pick=PICK, stream=STREAMS)
     def attach(self, pick: int, stream: Any) -> None:
@@ -137,8 +144,8 @@ class Calls(RuleBasedStateMachine):
             self.run(read(turn))
 
     @has_turns
-    @rule(pick=PICK, after=st.one_of(st.none(), st.integers(-3, 12)))
-    def read_again(self, pick: int, after: int | None) -> None:
+    @rule(pick=PICK, after=st.one_of(st.none(), st.integers(-3, 12), ANY_ARGUMENT))
+    def read_again(self, pick: int, after: Any) -> None:
         turn = self.turn(pick)
 
         async def reopen(turn: RecordedTurn) -> None:
@@ -169,21 +176,21 @@ class Calls(RuleBasedStateMachine):
     def interrupt_all(self, reason: Any) -> None:
         self.run(self.processor.handle_interrupt(reason))
 
-    @rule(pick=PICK, seq=st.one_of(st.integers(-2, 20), st.booleans()))
-    def play(self, pick: int, seq: Any) -> None:
-        self.run(self.processor.mark_played(self.id_of(pick), seq))
+    @rule(pick=PICK, seq=st.integers(-2, 20) | ANY_ARGUMENT, chars=st.none() | ANY_ARGUMENT)
+    def play(self, pick: int, seq: Any, chars: Any) -> None:
+        self.run(self.processor.mark_played(self.id_of(pick), seq, chars))
 
     @rule(pick=PICK, everything=st.booleans())
     def clean_up(self, pick: int, everything: bool) -> None:
         self.run(self.processor.cleanup(None if everything else self.id_of(pick)))
 
-    @rule(age=st.one_of(st.none(), st.floats(0, 10)))
-    def clean_up_completed(self, age: float | None) -> None:
+    @rule(age=st.one_of(st.none(), st.floats(0, 10), ANY_ARGUMENT))
+    def clean_up_completed(self, age: Any) -> None:
         self.run(self.processor.cleanup_completed_turns(age))
 
     @rule(anything=ANY_ARGUMENT)
     def look(self, anything: Any) -> None:
-        self.processor.get_turn(anything)
+        refusal_of(lambda: self.processor.get_turn(anything))
         stats = self.processor.get_stats()
         ended = sum(stats[f"turns_{name}"] for name in ("completed", "interrupted", "failed"))
         assert ended + stats["turns_active"] + stats["turns_waiting"] <= stats["turns_started"]
