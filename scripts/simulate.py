@@ -37,6 +37,7 @@ from simulator.soak import Sample, Soak, run_soak, show_soak
 from simulator.terminal import Progress, show_find, show_report
 
 from actors.testing.scenario import AGENTS, CLIENTS, FAULTS, Mix, Scenario
+from protocol.errors import BadArgumentError
 
 _USUAL = Soak._field_defaults
 KINDS: dict[str, Collection[str]] = {"agents": AGENTS, "clients": CLIENTS, "faults": FAULTS}
@@ -139,11 +140,11 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 def _scenario(name: str) -> Scenario:
     try:
-        return Scenario.from_json(Path(name).read_text(encoding="utf-8"))
+        return Scenario.from_json(Path(name).read_bytes())
     except OSError as failure:
         raise argparse.ArgumentTypeError(f"{name}: {failure.strerror}") from None
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise argparse.ArgumentTypeError(f"{name}: no scenario, as this script writes one") from None
+    except BadArgumentError as failure:
+        raise argparse.ArgumentTypeError(f"{name}: {failure}") from None
 
 
 def _mix(options: argparse.Namespace) -> Mix:

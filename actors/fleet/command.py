@@ -183,18 +183,26 @@ def join(
     Each host goes on by itself when the other is gone, and they find each other again. Both need ANTIPHON_FLEET_KEY,
     and ANTIPHON_FLEET_CONTROL_HOST, the address by which the other reaches this one.
     """
-    address, _colon, its_port = leader.partition(":")
     serving = {"host": host, "port": port, "agent": agent, "tokens_per_second": tokens_per_second}
     return _lead(
         nodes,
         name=name or socket.gethostname().partition(".")[0],
-        join=f"{address}:{its_port or _settings(None).control_port}",
+        join=_control_plane(leader),
         foreground=foreground,
         log=log,
         control_port=control_port,
         verbose=verbose,
         **serving,
     )
+
+
+def _control_plane(leader: str) -> str:
+    """Return HOST or HOST:PORT as `host:port`."""
+    host, colon, port = leader.partition(":")
+    number = port if colon else str(_settings(None).control_port)
+    if not (host.strip() and number.isascii() and number.isdigit() and 1 <= int(number[:6]) <= 65_535):
+        raise BadArgumentError(f"{leader!r} is no control plane: it is HOST or HOST:PORT, the port from 1 to 65535")
+    return f"{host}:{number}"
 
 
 @fleet.command(short_help="Show how the fleet is.")

@@ -15,7 +15,7 @@ from thespian.actors import ActorSystem, ActorSystemException
 from actors.fleet.mail import Answer, Ask, accepted
 from actors.fleet.settings import FleetSettings
 from actors.fleet.transport import KEY, FleetBase
-from protocol.errors import FleetNotRunningError, FleetTimeoutError
+from protocol.errors import BadArgumentError, FleetNotRunningError, FleetTimeoutError
 
 __all__ = ["ANSWER_SECONDS", "Control", "is_taken"]
 
@@ -102,7 +102,16 @@ class Control:
 
 
 def is_taken(settings: FleetSettings) -> bool:
-    """Whether something listens on the control port."""
+    """Whether something listens on the control port.
+
+    Raises:
+        BadArgumentError: there is no such host.
+
+    """
     with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
         probe.settimeout(2.0)
-        return probe.connect_ex((settings.control_host, settings.control_port)) == 0
+        try:
+            return probe.connect_ex((settings.control_host, settings.control_port)) == 0
+        except (OSError, UnicodeError) as failure:
+            why = failure.strerror if isinstance(failure, OSError) else "no host is called so"
+            raise BadArgumentError(f"ANTIPHON_FLEET_CONTROL_HOST {settings.control_host!r}: {why}") from None

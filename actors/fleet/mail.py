@@ -382,8 +382,9 @@ def accepted(answer: Any) -> Any:
 
     """
     if isinstance(answer, Refused):
-        raise _REFUSALS[answer.code](answer.message)
+        raise _REFUSALS.get(answer.code, AntiphonError)(answer.message)
     return answer
 
 
-_REFUSALS = {error.code: error for error in AntiphonError.__subclasses__()}
+_REFUSALS = {error.code: error for error in AntiphonError.__subclasses__() if "__init__" not in vars(error)}
+"""By code; those that take a message. A host of another version may know of others."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import SettingsConfigDict
 
 from protocol.settings import EnvironmentSettings
@@ -25,3 +26,11 @@ class FleetSettings(EnvironmentSettings):
     control_port: int = Field(default=8790, ge=1, le=65_535)
     key: SecretStr | None = Field(default=None, min_length=32)
     """Seals every message of the control plane; all its hosts and commands have the same. Needed beyond loopback."""
+
+    @field_validator("control_host", "key")
+    @classmethod
+    def _can_be_handed_down(cls, value: str | SecretStr | None) -> str | SecretStr | None:
+        """Both go to the processes of the fleet in their environment."""
+        if "\0" in (value.get_secret_value() if isinstance(value, SecretStr) else value or ""):
+            raise PydanticCustomError("nul", "Input should have no NUL character")
+        return value

@@ -78,11 +78,11 @@ def _own_agent(name: str, module: str, function: str) -> Callable[[AgentRequest]
         sys.path.insert(0, here)
     try:
         imported = import_module(module)
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:
         raise BadArgumentError(f"--agent {name}: {_why_not_imported(module, failure, here)}") from failure
     try:
         agent: Callable[[AgentRequest], Any] = getattr(imported, function)
-    except AttributeError as missing:
+    except Exception as missing:  # noqa: BLE001 - a module may look for it in its own way
         raise BadArgumentError(f"--agent {name}: {missing}") from None
     if not callable(agent):
         raise BadArgumentError(f"--agent {name} cannot be called")
@@ -93,9 +93,9 @@ def _own_agent(name: str, module: str, function: str) -> Callable[[AgentRequest]
     return agent
 
 
-def _why_not_imported(module: str, failure: Exception, here: str) -> str:
+def _why_not_imported(module: str, failure: Exception | SystemExit, here: str) -> str:
     """Say what is wrong with a module, and where, in one line."""
-    if isinstance(failure, ModuleNotFoundError) and failure.name in {module, module.partition(".")[0]}:
+    if isinstance(failure, ModuleNotFoundError) and f"{module}.".startswith(f"{failure.name}."):
         return f"there is no module {failure.name}, neither installed nor in {here}"
     if isinstance(failure, SyntaxError):
         what, file, line = failure.msg, failure.filename, failure.lineno
@@ -108,7 +108,7 @@ def _why_not_imported(module: str, failure: Exception, here: str) -> str:
 def _takes_one_argument(function: Callable[..., Any]) -> bool:
     try:
         signature = inspect.signature(function)
-    except ValueError:  # something of C that does not say
+    except (TypeError, ValueError):  # something that does not say, as of C
         return True
     try:
         signature.bind(None)

@@ -146,11 +146,13 @@ def bind(host: str, port: int, send_buffer: int, *, shared: bool = False) -> lis
             chosen = sockets[0].getsockname()[1] if len(sockets) > 1 else port
             listening.bind((address[0], chosen, *address[2:]))
             listening.setblocking(False)
-    except OSError as failure:
+    except (OSError, OverflowError, UnicodeError) as failure:  # a port beyond all, or a name that none can be
         for listening in sockets:
             listening.close()
-        advice = " (--port N takes another, 0 a free one)" if failure.errno == errno.EADDRINUSE else ""
-        raise BadArgumentError(f"cannot listen on {host} port {port}: {failure.strerror}{advice}") from None
+        why = failure.strerror if isinstance(failure, OSError) else str(failure)
+        in_use = isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE
+        advice = " (--port N takes another, 0 a free one)" if in_use else ""
+        raise BadArgumentError(f"cannot listen on {host} port {port}: {why}{advice}") from None
     return sockets
 
 
@@ -184,11 +186,14 @@ def _authenticator(settings: GatewaySettings) -> Authenticator | None:
     if settings.tokens_file is not None:
         source = f"ANTIPHON_GATEWAY_TOKENS_FILE ({settings.tokens_file})"
         try:
-            return TokenTable.read(settings.tokens_file.read_text(encoding="utf-8"), source)
+            text = settings.tokens_file.read_text(encoding="utf-8")
         except OSError as failure:
             raise BadArgumentError(f"{source}: {failure.strerror}") from None
         except UnicodeDecodeError:
             raise BadArgumentError(f"{source}: not UTF-8 text") from None
+        except ValueError:
+            raise BadArgumentError(f"{source}: the name of a file cannot hold a NUL character") from None
+        return TokenTable.read(text, source)
     return None
 
 

@@ -60,11 +60,11 @@ class TokenTable:
             source: where it comes from, for errors.
 
         Raises:
-            BadArgumentError: a line is none, or a token is too short to be one.
+            BadArgumentError: a line is none, or a token is too short to be one, or that of two users.
 
         """
         users: dict[str, str] = {}
-        for number, line in enumerate(text.replace(",", "\n").splitlines(), start=1):
+        for number, line in enumerate(text.removeprefix("\ufeff").replace(",", "\n").splitlines(), start=1):
             entry = line.strip()
             if not entry or entry.startswith("#"):
                 continue
@@ -73,7 +73,8 @@ class TokenTable:
                 raise BadArgumentError(
                     f"{source}, entry {number}: expected user:token, the token of 16 characters or more"
                 )
-            users[token] = user
+            if users.setdefault(token, user) != user:
+                raise BadArgumentError(f"{source}, entry {number}: another user has this token")
         if not users:
             raise BadArgumentError(f"{source}: there are none")
         return cls(users)

@@ -19,8 +19,8 @@ from actors.speak.display import STANDARD_ERROR, Display, JsonDisplay, PlainDisp
 from actors.speak.exit_codes import ExitCode, ended_by
 from actors.speak.lines import LineWriter, complain
 from actors.speak.session import SpeakSession, settings_for_a_person
-from actors.speak.source import STANDARD_INPUT, InputError, TextSource
-from actors.speak.voice import BadVoiceError, Voice
+from actors.speak.source import STANDARD_INPUT, TextSource
+from actors.speak.voice import Voice
 from protocol.errors import AntiphonError
 
 __all__ = ["run_command"]
@@ -50,7 +50,7 @@ def run_command(arguments: list[str]) -> int:
         asked = context.command_path if context is not None else "antiphon"
         complain(f"{failure.format_message().rstrip('.')}  (see {asked} --help)")
         return ExitCode.BAD_INPUT
-    except (InputError, BadVoiceError, AntiphonError) as failure:
+    except AntiphonError as failure:
         complain(str(failure))
         return ExitCode.BAD_INPUT
     except OSError as failure:  # help that cannot be printed; a turn settles its own

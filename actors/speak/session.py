@@ -21,6 +21,7 @@ from actors.speak.summary import Summary
 from actors.speak.voice import Voice
 from actors.system import ConversationSystem
 from protocol.settings import Settings
+from protocol.validity import LARGEST
 
 __all__ = ["SpeakSession", "settings_for_a_person"]
 
@@ -58,7 +59,7 @@ def settings_for_a_person(source: TextSource) -> Settings:
     own: dict[str, Any] = {
         "agent_stall_seconds": None,
         "reader_grace_seconds": _NO_READER_LEAVES_SECONDS,
-        "max_turn_chars": max(given.max_turn_chars, source.length or 0),
+        "max_turn_chars": min(max(given.max_turn_chars, source.length or 0), LARGEST),
     }
     return Settings(**{name: value for name, value in own.items() if name not in given.model_fields_set})
 

@@ -16,6 +16,8 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Self
 
+from protocol.errors import AntiphonError
+
 __all__ = ["STANDARD_INPUT", "InputError", "TextSource", "decode", "tokens_of"]
 
 STANDARD_INPUT = "-"
@@ -28,8 +30,10 @@ _TAIL = 400
 """How many characters are kept to be looked at: a few lines on the widest terminal."""
 
 
-class InputError(Exception):
+class InputError(AntiphonError, ValueError):
     """The input cannot be spoken; the message names it and says why, in one line."""
+
+    code = "bad_input"
 
 
 class TextSource:

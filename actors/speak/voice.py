@@ -11,7 +11,8 @@ import os
 import shlex
 import shutil
 import signal
-from pathlib import Path
+
+from protocol.errors import AntiphonError
 
 __all__ = ["BadVoiceError", "Voice"]
 
@@ -19,8 +20,10 @@ _GRACE_SECONDS = 0.3
 """How long a command may take to end by itself when it is told to."""
 
 
-class BadVoiceError(Exception):
+class BadVoiceError(AntiphonError, ValueError):
     """The command cannot be run; the message says why, in one line."""
+
+    code = "bad_voice"
 
 
 class Voice:
@@ -40,7 +43,7 @@ class Voice:
             raise BadVoiceError("--voice: the command is empty")
         program = self._argv[0]
         if shutil.which(program) is None:
-            if os.sep in program and Path(program).exists():
+            if os.sep in program and os.path.exists(program):  # noqa: PTH110 - also a name that no path can have
                 raise BadVoiceError(f"--voice: {program!r} is no program that can be run")
             raise BadVoiceError(f"--voice: there is no program {program!r}")
         self._process: asyncio.subprocess.Process | None = None

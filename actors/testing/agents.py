@@ -12,8 +12,11 @@ from array import array
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from protocol.errors import BadArgumentError
+from protocol.validity import LARGEST
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
 __all__ = ["ScriptedAgent", "Step", "fail", "hang", "say", "swallow", "talk_on", "wait", "yields"]
 
@@ -66,13 +69,16 @@ class ScriptedAgent:
     Args:
         script: what it does; texts are steps that say them.
 
+    Raises:
+        BadArgumentError: a step is none, or has a value that it can do nothing with.
+
     Attributes:
         running: whether it has been started and has not ended.
 
     """
 
     def __init__(self, script: Iterable[Step | str]) -> None:
-        self._script = [say(step) if isinstance(step, str) else step for step in script]
+        self._script = [_step(number, step) for number, step in enumerate(script, start=1)]
         self._said: list[str] = []
         self._ends = array("q")
         self._times = array("d")
@@ -135,8 +141,39 @@ async def _perform(step: Step) -> AsyncIterator[Any]:
             while True:
                 await asyncio.sleep(pause)
                 yield text
-        case _:
-            raise ValueError(f"an agent cannot {step.do!r}")
+
+
+def _step(number: int, step: Any) -> Step:
+    """Return a step that can be performed."""
+    if isinstance(step, str):
+        return say(step)
+    if not isinstance(step, Step) or all(step.do != known for known in _VALUES):
+        raise BadArgumentError(f"step {number} of the script is none: an agent can {', '.join(_VALUES)}")
+    if not _VALUES[step.do](step.value):
+        raise BadArgumentError(f"step {number} of the script: {step.do} cannot do anything with this value")
+    return step
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST
+
+
+_VALUES: dict[str, Callable[[Any], bool]] = {
+    "say": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "wait": _is_seconds,
+    "yields": lambda _value: True,
+    "fail": _is_text,
+    "hang": lambda value: value is None,
+    "swallow": _is_seconds,
+    "talk_on": lambda value: (
+        isinstance(value, list) and len(value) == 2 and _is_text(value[0]) and _is_seconds(value[1])
+    ),
+}
+"""What an agent can do, and with which values."""
 
 
 async def _swallow(seconds: float) -> None:

@@ -8,12 +8,17 @@ may fail.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from random import Random
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from actors.testing.agents import Step, fail, hang, say, swallow, talk_on, wait, yields
+from protocol.errors import BadArgumentError
+from protocol.settings import OnBusy, Settings
+from protocol.validity import LARGEST
 
 __all__ = [
     "AGENTS",
@@ -30,6 +35,19 @@ __all__ = [
 ]
 
 
+_READ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_Seconds = Annotated[float, Field(ge=0, le=1_000_000)]
+_Count = Annotated[int, Field(ge=0, le=100_000)]
+Target = Literal["", "supervisor", "connection", "turn", "producer", "chunker", "emitter"]
+"""Which kind of actor is killed."""
+
+
+def _one_of(name: str, names: Collection[str]) -> str:
+    if name not in names:
+        raise ValueError(f"is none of {', '.join(names)}")
+    return name
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something that goes wrong in the engine's surroundings.
@@ -42,9 +60,11 @@ class Fault:
 
     """
 
-    kind: str
-    target: str = ""
-    at: int = 1
+    __pydantic_config__: ClassVar[ConfigDict] = _READ
+
+    kind: Literal["kill", "speech_factory", "speech", "stage", "normalise", "listener"]
+    target: Target = ""
+    at: Annotated[int, Field(ge=1)] = 1
 
     @property
     def harms(self) -> bool:
@@ -56,32 +76,34 @@ class Fault:
 class TurnPlan:
     """One turn: what its agent does, what its client does, what goes wrong. Times are in seconds."""
 
-    agent: str = "fast"
+    __pydantic_config__: ClassVar[ConfigDict] = _READ
+
+    agent: Annotated[str, AfterValidator(lambda name: _one_of(name, AGENTS))] = "fast"
     seed: int = 0
     """Of the agent's text and pauses."""
-    tokens: int = 20
-    pace: float = 0.0
+    tokens: _Count = 20
+    pace: _Seconds = 0.0
     """How long the client takes for each event."""
-    stuck_after: int | None = None
+    stuck_after: _Count | None = None
     """After how many events the client stops to ask for more, without leaving."""
-    leaves_after: int | None = None
+    leaves_after: _Count | None = None
     """After how many events the client leaves."""
-    back_in: float | None = None
+    back_in: _Seconds | None = None
     """How long it stays away; None: for good."""
-    back_with: str = "after_seq"
+    back_with: Literal["after_seq", "earlier", "start", "rest"] = "after_seq"
     """How it comes back: `after_seq`, `earlier` (it has lost its last two events), `start` (with -1) or `rest`
     (without)."""
-    interrupt_at: float | None = None
+    interrupt_at: _Seconds | None = None
     """When somebody interrupts, from the start of the turn."""
-    interrupts: int = 1
+    interrupts: Annotated[int, Field(ge=1, le=100)] = 1
     """How many interrupt at once."""
-    next_at: float | None = None
+    next_at: _Seconds | None = None
     """When the client starts its next turn, over this one; None: when this one is read."""
-    on_busy: str = "queue"
+    on_busy: OnBusy = "queue"
     """How this turn deals with one that is still active."""
     plays: bool = False
     """Whether the client acknowledges what it has played."""
-    attach_in: float | None = None
+    attach_in: _Seconds | None = None
     """After how long the turn gets its agent; None: at its start."""
     fault: Fault | None = None
 
@@ -90,10 +112,12 @@ class TurnPlan:
 class ConnectionPlan:
     """One client's turns, one after the other."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _READ
+
     turns: tuple[TurnPlan, ...]
-    begins: float = 0.0
-    queue_maxsize: int | None = None
-    speech: str = "pipeline"
+    begins: _Seconds = 0.0
+    queue_maxsize: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
+    speech: Literal["pipeline", "words"] = "pipeline"
     """Which speech pipeline: `pipeline` is the real one, `words` gives every word as a chunk."""
     closes: bool = False
     """Whether the connection is shut down after its turns, before the others."""
@@ -113,11 +137,15 @@ class Scenario:
 
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _READ
+
     seed: int
     connections: tuple[ConnectionPlan, ...]
-    lateness: float = 0.0
-    settings: dict[str, Any] = field(default_factory=dict)
-    shutdown_at: float | None = None
+    lateness: _Seconds = 0.0
+    settings: Annotated[dict[str, Any], AfterValidator(lambda given: Settings(**given) and given)] = field(
+        default_factory=dict
+    )
+    shutdown_at: _Seconds | None = None
     watched: bool = False
 
     @property
@@ -130,22 +158,25 @@ class Scenario:
         return json.dumps(_brief(asdict(self)), separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str) -> Scenario:
-        """Read what `to_json()` has written."""
-        data = json.loads(text)
-        connections = tuple(
-            ConnectionPlan(**{**c, "turns": tuple(_turn_from(turn) for turn in c["turns"])})
-            for c in data.pop("connections")
-        )
-        return cls(connections=connections, **data)
+    def from_json(cls, text: str | bytes) -> Scenario:
+        """Read what `to_json()` has written.
+
+        Raises:
+            BadArgumentError: it is something else; the message says where.
+
+        """
+        try:
+            return _SCENARIO.validate_json(text)
+        except ValidationError as failure:
+            wrong = failure.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = "".join(f"{step}: " for step in wrong["loc"])
+        raise BadArgumentError(f"no scenario: {place}{wrong['msg']}")
 
 
-def _turn_from(data: dict[str, Any]) -> TurnPlan:
-    fault = data.pop("fault", None)
-    return TurnPlan(**data, fault=Fault(**fault) if fault else None)
+_SCENARIO = TypeAdapter(Scenario)
 
 
-_USUAL = {**asdict(TurnPlan()), **asdict(ConnectionPlan(())), **asdict(Fault("")), **asdict(Scenario(0, ()))}
+_USUAL = {**asdict(TurnPlan()), **asdict(ConnectionPlan(())), **asdict(Fault("kill")), **asdict(Scenario(0, ()))}
 _NEEDED = ("turns", "connections", "seed", "kind")
 
 
@@ -307,7 +338,7 @@ CLIENTS: dict[str, Callable[[Random], dict[str, Any]]] = {
 }
 """Kinds of clients: what they do in a turn."""
 
-_KILLED = ("turn", "producer", "chunker", "emitter")
+_KILLED: tuple[Target, ...] = ("turn", "producer", "chunker", "emitter")
 
 FAULTS: dict[str, Callable[[Random], Fault]] = {
     "kill_in_turn": lambda c: Fault("kill", c.choice(_KILLED), c.choice((1, 2, 3, c.randint(1, 30)))),
