@@ -29,6 +29,10 @@ class Roll:
         self._done = done
         self._starting = False
 
+    def give_up(self, why: str) -> None:
+        """Take no further step."""
+        self._done(self, why)
+
     def go_on(self) -> None:
         """Take the next step, if it is time for one."""
         while self._nodes:

@@ -90,6 +90,7 @@ _ELSEWHERE_SECONDS = 4.0
 _JOIN_SECONDS = 15.0
 _HOPS = 2
 """From the rim of the star to its middle, and from there to the others."""
+_ENDING = "the fleet is about to end"
 _DIED_SECONDS = 120.0
 _DIED_KEPT = 100_000
 """How long, and how many connections that died with their nodes are remembered, for clients that come back."""
@@ -375,6 +376,9 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
 
     def receiveMsg_RestartNodes(self, message: RestartNodes, sender: Any) -> None:  # noqa: N802
         """Roll a restart: one node after the other, so that the port is always served."""
+        if self._stopping:
+            self._answer(sender, _refused(NodeBusyError, _ENDING))
+            return
         names = message.nodes or tuple(self._nodes)
         nodes = []
         for name in names:
@@ -395,6 +399,8 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         """End every node, in good form unless it is to be at once."""
         self._stopper = sender or self._stopper
         self._stopping = True
+        for roll in tuple(self._rolls):
+            roll.give_up(_ENDING)
         for node in self._nodes.values():
             if not node.has_process:
                 node.state = NodeState.DRAINED

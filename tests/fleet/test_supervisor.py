@@ -290,6 +290,19 @@ def test_a_node_that_is_only_starting_does_not_hold_up_the_end(thespian: Thespia
     assert (starting, type(ended), serving, drained) == ("actor-3", ActorExitRequest, "actor-2", Drain())
 
 
+def test_a_roll_ends_with_the_fleet(thespian: Thespian) -> None:
+    """Or it would start the node that it was waiting for once more."""
+    thespian.tell(RestartNodes(), "rolling")
+    stopping = Refused("node_busy", "the fleet is about to end")
+    assert thespian.tell(StopFleet()) == [("rolling", stopping), ("actor-2", Drain())]
+    thespian.tell(Drained("node-1"), "actor-1")
+    assert thespian.tell(ChildActorExited("actor-1"), "actor-1") == []
+    assert thespian.tell(RestartNodes(), "late") == [("late", stopping)]
+    thespian.tell(Drained("node-2"), "actor-2")
+    [(asker, stopped)] = thespian.tell(ChildActorExited("actor-2"), "actor-2")
+    assert (asker, type(stopped)) == ("outside", Stopped)
+
+
 def test_a_supervisor_that_was_made_by_a_question_ends() -> None:
     lonely = Thespian()
     answer, end = lonely.tell(AskStatus())
