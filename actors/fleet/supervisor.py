@@ -113,6 +113,8 @@ class Node:
     last_pid: int | None = None
     """The same, also after its end."""
     address: str | None = None
+    emptied: bool = False
+    """Whether it has said that it serves nobody any more."""
     last_failure: str | None = None
     asked_to_drain: list[Any] = field(default_factory=list)
     """Who waits for its end."""
@@ -169,7 +171,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
 
     def _launch(self, node: Node) -> None:
         node.life += 1
-        node.state, node.pid, node.address = NodeState.STARTING, None, None
+        node.state, node.pid, node.address, node.emptied = NodeState.STARTING, None, None, False
         node.actor = self.createActor(_NODE)
         assert self._plan is not None, "nodes come with a plan"
         self.send(node.actor, LaunchNode(node.name, self._plan))
@@ -289,7 +291,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         lost = [connection for connection, name in self._directory.items() if name == node.name]
         for connection in lost:
             del self._directory[connection]
-        if not meant:
+        if not (meant and node.emptied):
             self._remember(lost)
         node.actor = node.pid = node.address = None
         if meant or self._stopping:
@@ -371,6 +373,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
         """It serves nobody any more: its process may end."""
         node = self._nodes[message.node]
         if node.actor == sender:
+            node.emptied = True
             self.send(sender, ActorExitRequest())
             self._later(_EXIT_SECONDS, partial(self._overdue, node, node.life))
 

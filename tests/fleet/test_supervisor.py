@@ -213,9 +213,18 @@ def test_a_node_is_told_where_a_connection_is_and_what_died(thespian: Thespian) 
 def test_what_a_node_drained_in_good_form_has_not_died(thespian: Thespian) -> None:
     thespian.tell(Moved("node-1", ("a",), ()), "actor-1")
     thespian.tell(Drain("node-1"))
+    thespian.tell(Drained("node-1"), "actor-1")
     thespian.tell(ChildActorExited("actor-1"), "actor-1")
     [(_, refused)] = thespian.tell(Find("a"))
     assert refused.code == "fleet_connection_not_found"
+
+
+def test_what_a_node_had_that_did_not_get_to_the_end_of_its_drain_has_died(thespian: Thespian) -> None:
+    thespian.tell(Moved("node-1", ("a",), ()), "actor-1")
+    thespian.tell(Drain("node-1"))
+    assert thespian.tell(ChildActorExited("actor-1"), "actor-1") == [("outside", Drained("node-1"))]
+    assert thespian.tell(Find("a")) == [("outside", Found(None))]
+    assert thespian.states()["node-1"] == "drained"
 
 
 def test_a_node_may_ask_what_the_outside_may(thespian: Thespian) -> None:
