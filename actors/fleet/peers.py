@@ -16,11 +16,15 @@ from itertools import count
 from typing import Any
 
 from actors.fleet.mail import Answer, Ask, Elsewhere, Refused
+from protocol.errors import FleetConnectionNotFoundError, FleetNotRunningError, NodeNotFoundError
 
 __all__ = ["SUPERVISOR", "Peers", "host_of"]
 
 SUPERVISOR = "antiphon supervisor"
 """The capability with the address of a host's supervisor."""
+
+_NOT_HERE = {error.code for error in (FleetConnectionNotFoundError, FleetNotRunningError, NodeNotFoundError)}
+"""The refusals of those who do not know of what they were asked."""
 
 Done = Callable[[list[Any]], None]
 
@@ -76,7 +80,7 @@ class Peers:
     def ask(
         self, question: Any, done: Done, *, seconds: float, hops: int = 0, wants_all: bool = False, but: Any = None
     ) -> None:
-        """Ask all, and call `done` with the answers that are no refusals.
+        """Ask all, and call `done` with the answers of those who know of what is asked; another refusal is one too.
 
         Args:
             question: what each is asked.
@@ -104,7 +108,7 @@ class Peers:
         if pending is None:
             return
         pending.waiting -= 1
-        if not isinstance(message.answer, Refused):
+        if not (isinstance(message.answer, Refused) and message.answer.code in _NOT_HERE):
             pending.answers.append(message.answer)
         if not pending.waiting or (pending.answers and not pending.wants_all):
             pending.settle()

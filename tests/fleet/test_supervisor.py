@@ -372,6 +372,13 @@ def test_what_is_not_here_is_asked_elsewhere_and_the_first_who_knows_is_believed
     assert joined.wait(4.0) == []
 
 
+def test_why_another_host_cannot_do_it_is_told(joined: Thespian) -> None:
+    """It knows the node, so that it would be wrong to say that nobody does."""
+    [(_, asked)] = joined.tell(Drain("far-1"))
+    busy = Refused("node_busy", "far-1 is starting")
+    assert joined.tell(Answer(asked.number, busy), "far") == [("outside", busy)]
+
+
 @pytest.mark.parametrize("answered", [True, False])
 def test_when_nobody_knows_it_is_refused(joined: Thespian, answered: bool) -> None:
     [(_, asked)] = joined.tell(LookUp("a"))
