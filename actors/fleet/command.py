@@ -239,10 +239,10 @@ def drain(
     control_port: ControlPort = None,
 ) -> int:
     """Have a node take nobody new, finish its turns, and end; `antiphon fleet restart NODE` brings it back."""
-    from actors.fleet.mail import Drain
+    from actors.fleet.mail import AskStatus, Drain
 
     with _control(control_port) as control:
-        control.ask(Drain(node), _patience())
+        control.ask(Drain(node), _patience(control.ask(AskStatus())))
     print(f"{node} has ended")
     return ExitCode.SPOKEN
 
@@ -257,8 +257,9 @@ def restart(
     from actors.fleet.mail import AskStatus, RestartNodes
 
     with _control(control_port) as control:
-        many = len(nodes) if nodes else len(control.ask(AskStatus()).nodes)
-        restarted = control.ask(RestartNodes(tuple(nodes or ())), many * (_patience() + 60))
+        status = control.ask(AskStatus())
+        patience = len(nodes or status.nodes) * (_patience(status) + 60)
+        restarted = control.ask(RestartNodes(tuple(nodes or ())), patience)
     print(f"{', '.join(restarted.nodes)} restarted")
     return ExitCode.SPOKEN
 
@@ -309,9 +310,9 @@ def down(control_port: ControlPort = None) -> int:
     from actors.fleet.mail import AskStatus
 
     with _control(control_port) as control:
-        leader = control.ask(AskStatus()).leader
-    os.kill(leader, signal.SIGTERM)
-    if not end_process(leader, _patience()):
+        status = control.ask(AskStatus())
+    os.kill(status.leader, signal.SIGTERM)
+    if not end_process(status.leader, _patience(status)):
         raise FleetTimeoutError("the fleet did not end in good form, and was killed")
     print("the fleet has ended")
     return ExitCode.SPOKEN
@@ -329,8 +330,6 @@ def _control(control_port: int | None) -> Control:
     return Control(_settings(control_port))
 
 
-def _patience() -> float:
-    """How long a drain may take at the most."""
-    from actors.gateway.settings import GatewaySettings
-
-    return GatewaySettings().drain_seconds + 15.0
+def _patience(status: FleetStatus) -> float:
+    """How long a drain may take at the most, by the settings of the fleet, which the command need not have."""
+    return status.drain_seconds + 15.0

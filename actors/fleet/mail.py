@@ -143,6 +143,8 @@ class FleetStatus:
     supervisor: int
     admin: int
     """These three are processes."""
+    drain_seconds: float
+    """How long its nodes let turns go on when they end."""
     others: tuple[str, ...]
     """The control planes of other hosts that are in touch with this one."""
     nodes: tuple[NodeStatus, ...]

@@ -534,6 +534,7 @@ class FleetSupervisor(ActorTypeDispatcher):  # type: ignore[misc]  # Thespian ha
                 leader=self._plan.leader,
                 supervisor=os.getpid(),
                 admin=os.getppid(),
+                drain_seconds=self._plan.drain_seconds,
                 others=self._peers.hosts(),
                 nodes=tuple(nodes),
                 connections=sum(node.connections for node in nodes),

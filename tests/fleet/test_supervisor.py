@@ -411,7 +411,7 @@ def test_status_has_the_nodes_of_other_hosts(joined: Thespian) -> None:
     joined.tell(NodeReport("node-1", 1, 1, {"turns_completed": 4}), "actor-1")
     assert joined.tell(NodeReport("node-2", 1, 1, {}), "actor-2") == []
     theirs = NodeStatus("far-1", NodeState.SERVING, 5, "http://10.0.0.2:9", 3, 0, {"turns_completed": 2})
-    far = FleetStatus("http://10.0.0.2:8000", 1, 2, 3, (), (theirs,), 3, {})
+    far = FleetStatus("http://10.0.0.2:8000", 1, 2, 3, 10.0, (), (theirs,), 3, {})
     [(asker, status)] = joined.tell(Answer(asked.number, far), "far")
     assert (asker, [node.name for node in status.nodes]) == ("asker", ["node-1", "node-2", "far-1"])
     assert (status.connections, status.figures, status.others) == (5, {"turns_completed": 6}, ("10.0.0.2:8790",))
