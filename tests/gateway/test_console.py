@@ -16,6 +16,8 @@ from agents import endless, hang, prose, say
 
 from actors.gateway.neighbours import Place
 from actors.speech import SpeechPipeline
+from protocol.errors import GatewayCode
+from protocol.messages import CloseCode
 
 playwright = pytest.importorskip("playwright.async_api", reason="the extra `browser` is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -274,6 +276,38 @@ async def test_an_error_is_said_in_words(serve: Any, open_console: Any) -> None:
     await page.wait_for_selector("#notice:visible")
     assert "1 turns a minute are allowed" in await page.text_content("#notice")
     assert await page.locator(".turn").count() == 1
+
+
+async def test_a_message_that_is_too_big_is_said_and_the_conversation_goes_on(serve: Any, open_console: Any) -> None:
+    """What fits into the field by its characters need not fit into a message by its bytes."""
+    served = await serve(_markdown)
+    page = await open_console(served)
+    await _state(page, "open")
+    (before,) = served.gateway.sessions
+    await _say(page, "字" * 30_000)
+    await page.wait_for_selector("#notice:visible")
+    await page.wait_for_selector(".turn", state="detached")
+    await page.wait_for_function("() => document.querySelector('#wire').textContent.includes('resume_success')")
+    assert "max_message_bytes" in await page.text_content("#notice")
+    await _state(page, "open")
+    await _say(page, "go")
+    await page.wait_for_selector(".turn.over")
+    assert list(served.gateway.sessions) == [before]
+
+
+async def test_a_turn_ends_with_a_connection_that_the_server_has_ended(serve: Any, open_console: Any) -> None:
+    served = await serve(lambda _request: hang(["One is said. ", "Two"]))
+    page = await open_console(served)
+    await _state(page, "open")
+    await _say(page, "go")
+    await page.wait_for_selector(".chunk")
+    (session,) = served.gateway.sessions.values()
+    await session.link.socket.close(CloseCode.TIMED_OUT, GatewayCode.CLIENT_STALLED)
+    await _state(page, "dropped")
+    assert "client_stalled" in await page.text_content("#notice")
+    await page.wait_for_selector(".turn.over")
+    await page.click("#drop")  # which connects anew, by now
+    await _state(page, "open")
 
 
 async def test_a_server_that_goes_away_is_said_and_its_return_noticed(serve: Any, open_console: Any) -> None:

@@ -4,7 +4,7 @@ const SUBPROTOCOL = "antiphon.v1";
 const PATIENCE = [500, 1000, 2000, 4000, 8000];
 // Closes after which the connection is lost and a new one can be had, and after which the same one can be had back.
 const GIVEN_UP = 4401;
-const COMES_BACK = new Set([1001, 1005, 1006, 1011, 1012]);
+const COMES_BACK = new Set([1001, 1005, 1006, 1009, 1011, 1012]);
 
 export class Connection {
   constructor(on) {

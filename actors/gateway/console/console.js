@@ -23,6 +23,7 @@ let state = "connecting";
 let aloud = false;
 let stopAskedAt;
 let givenUp = false;
+let tooBig = false; // a message was, and the socket is closed for it
 
 const connection = new Connection({
   state: show,
@@ -56,22 +57,26 @@ const handlers = {
   resume_success() {
     // What was said while there was no connection; each stands for all before it.
     for (const turn of turns.values()) if (turn.heard && !turn.over) played(turn.heard);
-    say("The connection goes on where it was.", "good");
-    setTimeout(() => say(""), 2500);
+    if (!tooBig) {
+      say("The connection goes on where it was.", "good");
+      setTimeout(() => say(""), 2500);
+    }
+    tooBig = false;
   },
   resume_error({ code, turn_status: status, played_text: text }) {
     if (code === "internal") return; // out of reach for now
     const heard = text ? ` You heard: “${text.trim().slice(-80)}”` : "";
     const why = code === "resume_too_late" ? "The connection was given up" : "The connection cannot be resumed";
     say(`${why}${status ? `; the turn is ${status}` : ""}.${heard} A new one was opened.`);
-    for (const turn of turns.values()) if (!turn.over) close(turn, { status: status ?? "interrupted", reason: code });
+    lose(status, code);
     givenUp = true;
   },
   authorize_error: ({ error }) => say(`Not let in: ${error}.`),
   error(message) {
     if (message.seq === undefined) {
       say(`${message.error[0].toUpperCase()}${message.error.slice(1)}${message.field ? ` (${message.field})` : ""}.`);
-      if (["text_too_long", "too_many_turns", "turn_active", "draining"].includes(message.code)) discard();
+      tooBig = message.code === "message_too_big";
+      if (tooBig || ["text_too_long", "too_many_turns", "turn_active", "draining"].includes(message.code)) discard();
     } else {
       turnOf(message).failure = message.error;
     }
@@ -130,6 +135,12 @@ function close(turn, end) {
   write(turn);
   turn.box.classList.add("over");
   tell(turn, end);
+}
+
+// There is no connection any more: nothing more will be heard of its turns.
+function lose(status, reason) {
+  for (const turn of turns.values()) if (!turn.over) close(turn, { status: status ?? "interrupted", reason });
+  while (waiting.length > 0) discard();
 }
 
 function played(chunk) {
@@ -246,9 +257,10 @@ function show(name, event) {
   state = name === "open" && [...turns.values()].some((turn) => !turn.over) ? "speaking" : name;
   at("state").dataset.state = state;
   at("state-text").textContent = STATES[state];
-  if (state === "lost" && event !== undefined) {
+  if (state === "lost" && event !== undefined && !tooBig) {
     say(event.code === 1012 ? "The server goes down for a moment." : "The server does not answer. Trying again …");
   } else if (state === "dropped") {
+    if (event !== undefined) lose();
     say(
       event === undefined
         ? "You dropped the connection. It is kept for a while: resume it to go on."
