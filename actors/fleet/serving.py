@@ -88,9 +88,13 @@ class NodeServer:
         threading.Thread(target=self._run, name=self.name, daemon=True).start()
 
     def post(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a coroutine in the loop; from any thread, once `NodeServing` was said."""
+        """Run a coroutine in the loop; from any thread, once `NodeServing` was said. In vain after `Drained`."""
+        self._call(self._begin, work)
+
+    def _call(self, function: Callable[[Any], None], argument: Any) -> None:
         assert self._loop is not None, "it serves"
-        self._loop.call_soon_threadsafe(self._begin, work)
+        with suppress(RuntimeError):  # the loop has ended, and the process is about to
+            self._loop.call_soon_threadsafe(function, argument)
 
     def _begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = asyncio.ensure_future(work())
@@ -201,8 +205,7 @@ class NodeServer:
 
     def answered(self, answer: Answer) -> None:
         """Give an answer to whoever waits for it; from any thread."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._settle, answer)
+        self._call(self._settle, answer)
 
     def _settle(self, answer: Answer) -> None:
         waiting = self._waiting.get(answer.number)
