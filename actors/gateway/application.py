@@ -26,7 +26,7 @@ from actors.gateway.page import console_routes
 from actors.gateway.relay import Relay, relayed_from
 from actors.gateway.session import Outcome, Session
 from actors.gateway.settings import GatewaySettings
-from actors.gateway.socket import Socket, SocketGone
+from actors.gateway.socket import NO_CLOSE, NORMAL_CLOSE, Socket, SocketGone
 from actors.gateway.tokens import Seal
 from actors.system import ConversationSystem
 from protocol.commands import read_command
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Gateway", "gateway"]
 
-_NORMAL_CLOSE = 1000
 _PROBES = ("/healthz", "/readyz")
 """They say nothing that anybody could want, and whoever asks them may know the server by another name."""
 _Scope = Any
@@ -214,14 +213,14 @@ class Gateway:
         )
         return session.link
 
-    def detach(self, session: Session, link: Link, code: int = 1006) -> None:
+    def detach(self, session: Session, link: Link, code: int = NO_CLOSE) -> None:
         """The socket has gone: wait for the client, unless it took its leave."""
         link.detach()
         if session.link is not link or session.ended:
             return
         session.link = None
         grace = self.settings.reconnect_grace_seconds
-        if code == _NORMAL_CLOSE or self.draining or not grace:
+        if code == NORMAL_CLOSE or self.draining or not grace:
             self.end(session, "client_gone")
         else:
             session.grace = asyncio.get_running_loop().call_later(grace, self.end, session, "client_gone")
@@ -366,7 +365,7 @@ class Gateway:
     async def _listen(self, link: Link) -> None:
         socket, session = link.socket, link.session
         errors = 0
-        code = 1006
+        code = NO_CLOSE
         try:
             while errors < self.settings.max_errors_in_row:
                 try:

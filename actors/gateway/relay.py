@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
-from actors.gateway.socket import Socket, SocketGone
+from actors.gateway.socket import NO_CLOSE, NORMAL_CLOSE, Socket, SocketGone
 from protocol.errors import BadCommandError, GatewayCode
 from protocol.messages import SUBPROTOCOL, CloseCode, GatewayError
 
@@ -31,9 +31,7 @@ RELAYED = "x-antiphon-relayed"
 """The header that says whose socket it really is: the client's address, and its seal."""
 
 _OPEN_SECONDS = 5.0
-_NORMAL_CLOSE = 1000
 _GOING_AWAY = 1001
-_NO_CLOSE = 1006
 
 
 class UnreachableError(Exception):
@@ -107,7 +105,7 @@ class Relay(NamedTuple):
             upwards.cancel()
             self.there.transport.abort()
         code = self.there.close_code
-        if code is None or code == _NO_CLOSE:
+        if code is None or code == NO_CLOSE:
             await self.here.close(CloseCode.RESTART, GatewayCode.NODE_LOST)
         else:
             await self.here.close(code, self.there.close_reason or "")
@@ -117,7 +115,7 @@ class Relay(NamedTuple):
             while True:
                 await self.there.send(await self.here.receive(self.limit))
         except SocketGone as gone:
-            await self.there.close(_NORMAL_CLOSE if gone.code == _NORMAL_CLOSE else _GOING_AWAY)
+            await self.there.close(NORMAL_CLOSE if gone.code == NORMAL_CLOSE else _GOING_AWAY)
         except BadCommandError as bad:
             with suppress(SocketGone):
                 await self.here.send(GatewayError(code=bad.told, error=str(bad)).to_json())

@@ -17,10 +17,15 @@ from actors.gateway.origins import is_loopback
 from protocol.errors import BadCommandError, GatewayCode
 from protocol.messages import SUBPROTOCOL
 
-__all__ = ["ABORT", "Socket", "SocketGone"]
+__all__ = ["ABORT", "NORMAL_CLOSE", "NO_CLOSE", "Socket", "SocketGone"]
 
 ABORT = "antiphon.abort"
 """The ASGI extension of the stand-alone server: a function that cuts the connection."""
+
+NORMAL_CLOSE = 1000
+"""The code of a client that takes its leave."""
+NO_CLOSE = 1006
+"""In the place of a code, where a socket ended without a close."""
 
 _FORWARDED = ("forwarded", "x-forwarded-for", "via")
 """What proxies add to a request."""
@@ -34,11 +39,11 @@ class SocketGone(Exception):  # noqa: N818 - it is no error that a client goes
     """The client has gone, or the socket was closed.
 
     Args:
-        code: of the close; 1006 without one.
+        code: of the close, or `NO_CLOSE`.
 
     """
 
-    def __init__(self, code: int = 1006) -> None:
+    def __init__(self, code: int = NO_CLOSE) -> None:
         super().__init__(code)
         self.code = code
 
@@ -134,7 +139,7 @@ class Socket:
         """
         message = await self._receive()
         if message["type"] == "websocket.disconnect":
-            raise SocketGone(message.get("code") or 1006)
+            raise SocketGone(message.get("code") or NO_CLOSE)
         text: str | None = message.get("text")
         if text is None:
             raise BadCommandError(GatewayCode.BAD_MESSAGE, "messages are JSON in text frames")
