@@ -259,11 +259,14 @@ class LoopActor(pykka.Actor):
             raise ActorDeadError(f"{self} has stopped and begins nothing new")
         loop = self.actor_inbox._loop
         assert loop is not None, "a timer needs a started actor"
+        timer: asyncio.TimerHandle
 
         def due() -> None:
+            nonlocal timer
             if self._timers is not None:
                 self._timers.discard(timer)
                 self.actor_inbox.post(message)
+            del timer  # it holds this function: the two would be left to the garbage collector
 
         timer = loop.call_later(seconds, due)
         if self._timers is None:

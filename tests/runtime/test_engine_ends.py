@@ -179,6 +179,24 @@ async def test_a_cancelled_timer_sends_nothing() -> None:
     assert timer.cancelled()
 
 
+@virtual
+async def test_a_timer_leaves_nothing_to_the_garbage_collector() -> None:
+    root = Member.launch(ActorSystem())
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        root.after(1, Due("due"))
+        root.cancel_timer(root.after(2, Due("never")))
+        await asyncio.sleep(3)
+        gc.collect()
+        left = [thing for thing in gc.garbage if type(thing) is Due or isinstance(thing, asyncio.Handle)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert root.log == ["due"]
+    assert left == []
+
+
 @pytest.mark.parametrize("end", [EngineActor.stop_now, EngineActor.kill])
 @virtual
 async def test_timers_die_with_their_actor(end: Callable[[EngineActor], None]) -> None:
