@@ -35,6 +35,9 @@ __all__ = ["Supervisor"]
 _TOLERANCE = 0.001  # seconds; a loop may call a timer early by its clock's resolution
 BATCH = 64
 """How many appointments are kept before the loop goes on."""
+GAP = 0.01
+"""How many seconds lie between two looks at what is due: with thousands of turns something always is, and each look
+costs a timer and a round of the loop."""
 
 
 class Tick(NamedTuple):
@@ -87,6 +90,7 @@ class Supervisor(EngineActor):
         self._retaining: dict[str, Kept] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
+        self._looked_at = -GAP
 
     def on_start(self) -> None:
         """Read the books: after a restart there are turns to watch and perhaps connections to replace."""
@@ -193,18 +197,21 @@ class Supervisor(EngineActor):
     def _arm(self) -> None:
         if not self._heap:
             return
-        due = self._heap[0][0]
+        now, due = self.context.clock.now(), self._heap[0][0]
+        if due > now:
+            due = max(due, self._looked_at + GAP)
         if self._timer is not None:
             if self._timer_due <= due:
                 return
             self.cancel_timer(self._timer)
         self._timer_due = due
-        self._timer = self.after(max(0.0, due - self.context.clock.now()), Tick())
+        self._timer = self.after(max(0.0, due - now), Tick())
 
     @handles(Tick)
     def _tick(self, _tick: Tick) -> None:
         self._timer = None
-        now = self.context.clock.now() + _TOLERANCE
+        self._looked_at = self.context.clock.now()
+        now = self._looked_at + _TOLERANCE
         # Turns that began together come due together; what is over the batch waits for the loop's next round.
         for _ in range(BATCH):
             if not self._heap or self._heap[0][0] > now:
