@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 
 from rich.console import Console
 from simulator.html_report import html_report
-from simulator.load import Load, run_load, show_load
+from simulator.load import COLLECTORS, Load, run_load, show_load
 from simulator.rounds import Plan, Report, run
 from simulator.soak import Sample, Soak, run_soak, show_soak
 from simulator.terminal import Progress, show_find, show_report
@@ -49,10 +49,11 @@ def main() -> int:
     if options.fleet:
         return _fleet(options, console)
     if options.load:
-        figures = run_load(Load(options.connections, options.load, options.minutes or 0.5))
+        load = Load(options.connections, options.load, options.minutes or 0.5, options.rounds or 1, options.collector)
+        figures = run_load(load)
         show_load(console, figures)
         _write_json(options.json, figures)
-        return 0
+        return int(bool(figures["violations"]))
     if options.soak:
         return _soak(console, options)
     plan = _plan(options)
@@ -89,7 +90,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--connections", type=int, default=20, help="in each round, at once (default: %(default)s)")
     parser.add_argument("--turns", type=int, default=10, help="of each connection (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, help="how many (default: 1, or as many as fit into --minutes)")
+    parser.add_argument("--rounds", type=int, help="how many (default: 1, or as many as fit; of --load: 1)")
     parser.add_argument("--minutes", type=float, help="after how long no new round begins")
     parser.add_argument("--seed", type=int, default=0, help="of the first round (default: %(default)s)")
     time = parser.add_mutually_exclusive_group()
@@ -98,6 +99,13 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--fleet", type=int, metavar="NODES", help="clients of a fleet of so many nodes")
     parser.add_argument("--kills", type=int, default=0, help="of a fleet: how many nodes are killed meanwhile")
     parser.add_argument("--load", type=float, metavar="RATE", help="well-behaved agents at so many tokens a second")
+    parser.add_argument(
+        "--collector",
+        choices=COLLECTORS,
+        default="rare",
+        help="Python's garbage collector under --load; "
+        + "; ".join(f"{name}: {what}" for name, what in COLLECTORS.items()),
+    )
     time.add_argument("--soak", action="store_true", help="in real time, at a bounded rate, in one system")
     parser.add_argument("--pace", type=float, default=_USUAL["pace"], help="turns a second of a soak (%(default)s)")
     parser.add_argument(
