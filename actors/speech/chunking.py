@@ -92,6 +92,11 @@ class Chunking:
         """Looking for a first clause, and what is pending ends in what may be one."""
         return self.seeks_clause and bool(self._pieces) and self._last_char() in CLAUSES
 
+    @property
+    def between_moods(self) -> bool:
+        """What is pending leaves when text follows, which is of another mood."""
+        return self._next_mood is not None or (self._over and self._mood is not None)
+
     def feed(self, pieces: list[Piece]) -> list[SpeechChunk]:
         out: list[SpeechChunk] = []
         for piece in pieces:

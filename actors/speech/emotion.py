@@ -12,10 +12,12 @@ from typing import Final
 
 from actors.speech.pieces import Mood, Piece, Removed, Text
 
-__all__ = ["Emotion"]
+__all__ = ["TAG_CLOSERS", "Emotion"]
 
 RULE: Final = "emotion"
 OPENERS: Final = "([（［【"
+TAG_CLOSERS: Final = r")\]）］】"
+"""Their partners, as the inside of a character class."""
 _CARES: Final = re.compile(f"[{re.escape(OPENERS)}]")
 
 

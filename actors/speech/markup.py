@@ -125,7 +125,7 @@ class Markup:
         buffer = self._buffer
         if not buffer:
             return False
-        if buffer[0] == "\n":
+        if buffer[0] == "\n" or (buffer[-1] == "]" and buffer.lstrip()[0] == "["):
             return True
         if self._in is _In.LINE_START:
             return self._verbatim.announces

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from actors.speech.chunking import Chunking
 from actors.speech.cuts import CLAUSES
 from actors.speech.emoji import RANGES, Emoji
-from actors.speech.emotion import Emotion
+from actors.speech.emotion import TAG_CLOSERS, Emotion
 from actors.speech.languages import ENDS, Language
 from actors.speech.markup import MARKS, Markup
 from actors.speech.pieces import Break, Mood, Piece, Removed, Stage, Stray, Text
@@ -47,10 +47,11 @@ def _attention(characters: str) -> re.Pattern[str]:
     return re.compile(f"[{characters}](?!{_WITHIN_WORD})(?:{_AWAITS_MORE})?")
 
 
-ATTENTION: Final = _attention(f"<{_ENDS}")  # what may end a sentence, or hide what follows
-FIRST: Final = _attention(f"<{_ENDS}{CLAUSES}")  # as long as a clause is enough
-_PARTNERS: Final = _attention(rf"\])>{_ENDS}{FILTERED}")  # as long as a mark is open that holds sentences back
-_FIRST_PARTNERS: Final = _attention(rf"\])>{_ENDS}{CLAUSES}{FILTERED}")
+_DECIDES: Final = f"<{_ENDS}{TAG_CLOSERS}"  # what may end a sentence or a stage tag, or hide what follows
+ATTENTION: Final = _attention(_DECIDES)
+FIRST: Final = _attention(_DECIDES + CLAUSES)  # as long as a clause is enough
+_PARTNERS: Final = _attention(f">{_DECIDES}{FILTERED}")  # as long as a mark is open that holds sentences back
+_FIRST_PARTNERS: Final = _attention(f">{_DECIDES}{CLAUSES}{FILTERED}")
 _INSIDE: Final = re.compile("[`~>]")  # within code or reasoning: only what may be its end
 _BRACKETS: Final = _attention(r"\[\])`\\\n")  # as long as it is a bracket
 _UNLIKE_RULE: Final = re.compile(r"[^ \t|:-]")  # below what may be a table's header
@@ -168,7 +169,7 @@ class Row:
         room = chunking.room
         usual = FIRST if chunking.seeks_clause or sentences.ends_with_clause_marks else ATTENTION
         holds = markup is not None and (markup.bracket_room > 0 or markup.in_emphasis)  # and nothing new comes out
-        if not self._plain or ((sentences.urgent or chunking.at_clause) and not holds):
+        if not self._plain or self._at_tag or ((sentences.urgent or chunking.at_clause) and not holds):
             attention = None
         elif markup is None or reasoning is None or (markup.idle and reasoning.idle):
             attention = usual
@@ -187,6 +188,11 @@ class Row:
         else:
             attention = usual
         return attention, room
+
+    @property
+    def _at_tag(self) -> bool:
+        """Within what may be a stage tag, or between texts of two moods: the first leaves when the other begins."""
+        return self._chunking.between_moods or not all(stage.idle for stage in self._stages[3:])  # type: ignore[attr-defined]
 
     def take_removed(self) -> list[RemovedSpan]:
         """Hand over, and forget, the complete spans between chunks, in order."""

@@ -19,7 +19,9 @@ WORDS = [
     *("今天", "天气", "很好", "。", "！", "，", "）", "「", "」", "é", "\u3000", "\u00a0", "Ջուր", "։"),
 ]
 URLS = ("www.", "http:", "/")
+TAGS = ["(laughing)", " (sad) ", "[whispers] ", "（sighs）", "\n\n[happy] ", " (or so) ", "[1] "]
 prose = st.lists(st.sampled_from(WORDS), min_size=1, max_size=24).map("".join)
+staged = st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from(TAGS)), min_size=1, max_size=24).map("".join)
 mixed = st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from([*ATOMS, *URLS])), min_size=1, max_size=24).map(
     "".join
 )
@@ -36,7 +38,7 @@ def test_it_gives_what_the_stages_give(
 
 
 @MANY
-@given(prose, CHOICES)
+@given(st.one_of(prose, staged), CHOICES)
 def test_it_is_never_later(text: str, choice: SpeechSettings) -> None:
     pipeline, row = SpeechPipeline(choice), Row(choice)
     left = expected = 0
