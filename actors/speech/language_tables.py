@@ -69,7 +69,7 @@ WORDS: Final[dict[str, Words]] = {
             "the a an this that these those it he she we they you i there here what how why when where who which"
             " but and or so if in on at as for with after before while since because although however then now my"
             " our your his her its their is are was were do does did can could will would should have has had let"
-            " no not yes one some all most many both each every another such"
+            " no not yes one some all most many both each every another such today tomorrow yesterday"
         ),
     ),
     "de": Words(
@@ -144,6 +144,7 @@ WORDS: Final[dict[str, Words]] = {
             "el la los las un una unos unas lo en de del al a por para con sin sobre tras según desde hasta entre"
             " es son fue era han ha su sus este esta estos estas ese esa aquel aquella él ella ellos yo tú nosotros"
             " se no sí pero y o si cuando donde como qué quién cómo cuándo también además aunque mientras después"
+            " hoy ayer mañana"
         ),
     ),
     "fr": Words(
@@ -156,6 +157,7 @@ WORDS: Final[dict[str, Words]] = {
         openers=_set(
             "le la les l un une des du de d il elle ils elles on nous vous je tu ce cet cette ces c en dans sur sous"
             " pour par avec sans mais et ou si quand lorsque comme son sa ses leur leurs notre nos à au aux après"
+            " aujourd hier demain"
         ),
     ),
     "it": Words(
@@ -170,6 +172,7 @@ WORDS: Final[dict[str, Words]] = {
         openers=_set(
             "il lo la i gli le un uno una l è sono era in di da del della a al con per su tra fra ma e o se quando"
             " questo questa questi quello quella lui lei loro io tu noi voi non si che chi come dove perché dopo"
+            " oggi ieri domani"
         ),
     ),
     "pt": Words(
@@ -181,6 +184,7 @@ WORDS: Final[dict[str, Words]] = {
         before_number=_NUMBERED | _set("fev abr mai ago set out dez"),
         openers=_set(
             "o a os as um uma uns umas em no na de do da por para com se mas e ou ele ela eles elas eu nós é foi"
+            " hoje ontem amanhã"
         ),
     ),
     "nl": Words(

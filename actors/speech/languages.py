@@ -75,6 +75,7 @@ _ACRONYM: Final = re.compile(r"(?:[^\W\d_]{1,2}\.[ \u00a0]?)+[^\W\d_]{1,2}\Z")
 _ASIDE: Final = re.compile(r"\(([^\W\d_a-z][^()]* [^()]*)\Z")  # a sentence in brackets, up to its full stop
 _BEFORE_APOSTROPHE: Final = re.compile("['’]")
 _NUMBER: Final = re.compile(r"(?:^|[\s(\[„“\"'–-])(\d{1,2})\Z")
+_WITHIN_NAME: Final = frozenset("([_@")  # behind a word, they say that it is part of a program
 _SUFFIXES: Final = frozenset(
     [
         *("js", "ts", "net", "io", "ai", "com", "org", "py", "rs", "md", "txt", "json", "yaml", "html", "css", "cpp"),
@@ -280,20 +281,28 @@ class Language:
             return True
         following = _WORD.match(tail, end)
         stop = following.end() if following else end + 1
-        named = sign == "." and last[0].isupper()  # `Console.Write` is one name, and `to Paris.Then` is not
+        word = tail[end : min(stop, end + MAX_WORD)]
+        named = sign == "." and last.isalpha() and (last[0].isupper() or (last + word).isascii())
         if stop >= len(tail) and stop - end < (MAX_WORD if named else MAX_GLUED) and not final:
             return None
-        if named:
-            opener = tail[end : min(stop, end + MAX_WORD)]
-            if not self._opens(opener, "") and opener.lower() not in self._words.titles:
-                return False
+        follows = tail[stop : stop + 1]
+        if named and not self._opens_without_blank(word, follows):
+            return False
         stop = min(stop, end + MAX_GLUED)
         if stop - end < MAX_GLUED:
-            if tail[stop : stop + 1] in ("(", "_", "[", "@") or tail[end:stop].lower() in _SUFFIXES:
+            follows = tail[stop : stop + 1]
+            if follows in _WITHIN_NAME or tail[end:stop].lower() in _SUFFIXES:
                 return False
-            if stop == end + 1 and tail[stop : stop + 1] == ".":
+            if stop == end + 1 and follows == ".":
                 return False  # `Ph.D.`
         return tail[end + 1 : stop].islower() or stop == end + 1 or not following or tail[end:stop].isupper()
+
+    def _opens_without_blank(self, word: str, follows: str) -> bool:
+        """The second of two words with a full stop between: `Paris.Then`, but `Console.Write` and `queue.Queue`."""
+        begin = _BEFORE_APOSTROPHE.split(word, 1)[0]
+        if follows in _WITHIN_NAME or (len(begin) > 1 and begin.isupper()):
+            return False
+        return begin.lower() in self._words.openers or begin.lower() in self._words.titles
 
     def _ends_before_number(self, word: str, pair: str) -> bool:
         """`in 2004. 1987 wurde`, but `No. 5` and `ca. 1600`."""

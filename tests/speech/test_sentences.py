@@ -86,6 +86,37 @@ def test_an_end_is_known_as_soon_as_it_is_certain(text: str, found: list[tuple[s
     assert ends(text) == found
 
 
+@pytest.mark.parametrize("owner", ["asyncio", "Console", "os", "x", "my_app", "java.util", "this"])
+@pytest.mark.parametrize("name", ["Queue", "Queues", "DataFrame", "IO", "T", "The_Name", "Now(", "All[0]"])
+@pytest.mark.parametrize("language", ["en", "de", "fi"])
+def test_a_full_stop_between_two_parts_of_a_name_is_no_end(owner: str, name: str, language: str) -> None:
+    text = f"We use {owner}.{name} today. So it is."
+
+    for chars in (1, 3, len(text)):
+        assert segment(text, language, chars) == [f"We use {owner}.{name} today.", "So it is."]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "language"),
+    [
+        ("That is the number.", "Now we go.", "en"),
+        ("We went to Paris.", "Then we left.", "en"),
+        ("He knew.", "I did not.", "en"),
+        ("Hello you.", "Today is Tuesday.", "en"),
+        ("It cost 1,000.", "That is a lot.", "en"),
+        ("He left.", "Mr. Hill stayed.", "en"),
+        ("Er ging.", "Sie blieb.", "de"),
+        ("C'est fini.", "Évidemment.", "fr"),
+        ("Он ушёл.", "Анна осталась.", "ru"),
+    ],
+)
+def test_a_blank_that_was_forgotten_between_two_sentences_does_not_join_them(
+    before: str, after: str, language: str
+) -> None:
+    for chars in (1, 3, 100):
+        assert segment(before + after, language, chars) == [before, after]
+
+
 def test_a_quotation_that_is_not_closed_in_200_characters_holds_nothing_back() -> None:
     assert ends("“" + "水" * 150 + "。好。") == []
     assert len(ends("“" + "水" * 220 + "。好。")) == 2
