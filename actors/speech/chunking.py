@@ -215,7 +215,7 @@ class Chunking:
 
     def _take_stray(self, piece: Stray, out: list[SpeechChunk]) -> None:
         if self._exact and not self._pieces:
-            self._take(Text(*piece), out)
+            self._take(Text(piece.text, piece.start, piece.end), out)
         elif not self._pieces:
             self._add_gap(piece.start, piece.end, LATE)
         else:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Final
 
 from actors.speech.chunking import Chunking
 from actors.speech.cuts import CLAUSES
@@ -63,7 +64,8 @@ OPEN_ROOM: Final = 64  # how much text waits while a mark is open, which is text
 _KEYS: Final = frozenset("0123456789#*")  # which may turn out to be the cap of a key, an emoji
 
 
-class Standing(NamedTuple):
+@dataclass(slots=True)
+class Standing:
     """Where plain text stands between two chunks, when it comes into the row or leaves it."""
 
     pending: str  # what the row has seen of the chunk that is not complete yet
@@ -391,7 +393,7 @@ class _Guarded:
 def _behind(piece: Piece, at: int) -> Piece:
     """What of a piece stands behind a source offset."""
     if type(piece) is Removed and piece.start < at:
-        return piece._replace(start=at)
+        return replace(piece, start=at)
     if type(piece) is Text and piece.start < at:
         verbatim = len(piece.text) == piece.end - piece.start
         return Text(piece.text[at - piece.start :] if verbatim else piece.text, at, piece.end)

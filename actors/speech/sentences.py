@@ -240,6 +240,7 @@ class Sentences:
         if size:
             self._head = (self._head + self._tail[:size])[-HEAD:]
             self._tail = self._tail[size:]
+        kind = Stray if stray else Text
         queue = self._queue
         index = 0
         for index, piece in enumerate(queue):
@@ -254,13 +255,12 @@ class Sentences:
             elif size:
                 middle = piece.start + size if length == piece.end - piece.start else piece.end
                 queue[index] = Text(piece.text[size:], middle, piece.end)
-                first = Text(piece.text[:size], piece.start, middle)
-                out.append(Stray(*first) if stray else first)
+                out.append(kind(piece.text[:size], piece.start, middle))
                 self._at = middle
                 break
             else:
                 break
-            out.append(Stray(*piece) if stray else piece)
+            out.append(Stray(piece.text, piece.start, piece.end) if stray else piece)
             self._at = piece.end
         else:
             index = len(queue)

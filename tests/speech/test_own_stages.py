@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from actors.speech import Piece, Removed, RemovedSpan, SpeechPipeline, SpeechSettings, Text
@@ -13,7 +15,7 @@ class Louder:
     """Says everything in capitals."""
 
     def feed(self, pieces: list[Piece]) -> list[Piece]:
-        return [p._replace(text=p.text.upper()) if isinstance(p, Text) else p for p in pieces]
+        return [replace(p, text=p.text.upper()) if isinstance(p, Text) else p for p in pieces]
 
     def flush(self, final: bool = True) -> list[Piece]:
         return []
