@@ -19,15 +19,16 @@ OPENERS: Final = "([（［【"
 TAG_CLOSERS: Final = r")\]）］】"
 """Their partners, as the inside of a character class."""
 _CARES: Final = re.compile(f"[{re.escape(OPENERS)}]")
+_NONE: Final = "(?!)"  # matches nothing
 
 
 class _TagSyntax:
     __slots__ = ("longest", "partial", "tag")
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        words = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+        words = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) or _NONE
         prefixes = {name[:size] for name in names for size in range(1, len(name) + 1)}
-        starts = "|".join(re.escape(prefix) for prefix in sorted(prefixes, key=len, reverse=True))
+        starts = "|".join(re.escape(prefix) for prefix in sorted(prefixes, key=len, reverse=True)) or _NONE
         self.tag = re.compile(
             rf"\( ?({words}) ?\)|\[ ?({words}) ?\]|（({words})）|［({words})］|【({words})】", re.IGNORECASE
         )

@@ -71,42 +71,28 @@ class Emphasis:
         if self._queue:
             self._queue.append(piece)
             self._ending = False
-        elif type(piece) is Text:
-            self._give(piece)
         else:
             self._out.append(piece)
 
     def remove(self, start: int, end: int, rule: str) -> None:
         """Add something removed: it changes nothing about where a sentence ends."""
+        (self._queue or self._out).append(Removed(start, end, rule))
+
+    def text(self, run: str, start: int) -> None:
+        """Add text as it stands at `start`, in which sentences may end."""
+        end = start + len(run)
         if self._queue:
-            self._queue.append(Removed(start, end, rule))
-        else:
-            self._out.append(Removed(start, end, rule))
-
-    def text(self, piece: Text) -> None:
-        """Add text, in which sentences may end."""
-        if not self._queue:
-            self._give(piece)
+            self._queue.append(Text(run, start, end))
+            if self._open:
+                self._pass_sentence_ends(run, start)
+                self._expire(end)
             return
-        self._queue.append(piece)
-        if self._open:
-            self._pass_sentence_ends(piece.text, piece.start)
-            self._expire(piece.end)
-
-    def _give(self, piece: Text) -> None:
-        """Add text that is certain: to the text before it, if that is short, so that it is one piece."""
         out = self._out
-        if out:
-            last, text = out[-1], piece.text
-            if (
-                type(last) is Text
-                and last.end == piece.start
-                and len(last.text) == last.end - last.start < SHORT
-                and len(text) == piece.end - piece.start
-            ):
-                out[-1] = Text(last.text + text, last.start, piece.end)
-                return
-        out.append(piece)
+        last = out[-1] if out else None
+        if type(last) is Text and last.end == start and len(last.text) == start - last.start < SHORT:
+            out[-1] = Text(last.text + run, last.start, end)  # what is short goes along with what follows
+        else:
+            out.append(Text(run, start, end))
 
     def end_block(self) -> None:
         """No partner can come any more: what is queued is text."""
@@ -144,7 +130,7 @@ class Emphasis:
             self._open.append(run)
             self._ending = False
         elif left:
-            self.text(Text(char * left, start + used, start + size))
+            self.text(char * left, start + used)
 
     def _close(self, char: str, size: int, closes: bool, opens: bool) -> int:
         """Match a closing run with open ones; how many of its characters found a partner."""

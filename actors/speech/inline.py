@@ -92,7 +92,7 @@ class Inline:
         """Text as it stands there, in which sentences may end."""
         if end > begin:
             run = text[begin:end]
-            self._out.text(Text(run, self.base + begin, self.base + end))
+            self._out.text(run, self.base + begin)
             self.last = run[-1]
             if self.hard and not run.isspace():
                 self.hard = False

@@ -17,8 +17,8 @@ __all__ = [
     "MAX_INDENT",
     "STARTERS",
     "Line",
-    "Look",
     "behind_blanks",
+    "indent_of",
     "kind_of",
     "table_head",
     "task_end",
@@ -28,6 +28,7 @@ MAX_INDENT: Final = 200  # so many blanks are looked through
 BLOCK_END: Final = re.compile(r"\n[ \t]*(?:\n|(?:[-*+•]|\d{1,9}[.)])[ \t]|#{1,6}[ \t])")
 """A line end behind which another block begins: no mark within text has its partner beyond it."""
 
+_BLANK: Final = frozenset(" \t")
 _BLANKS: Final = re.compile(r"[ \t]*")
 _BULLETS: Final = "-*+•◦▪▫‣⁃●○■□·–"
 STARTERS: Final = frozenset("#>_=~`|[$\\<0123456789" + _BULLETS)
@@ -83,13 +84,13 @@ class Line(Enum):
     UNDERLINE = 14
 
 
-class Look(NamedTuple):
+class _Look(NamedTuple):
     """A line, from its first character that is not blank, and what is open around it."""
 
     text: str
     pos: int
     limit: int  # how far a line is looked at
-    final: bool = False  # nothing follows the text
+    final: bool  # nothing follows the text
     goes_on: bool = False  # a paragraph is open, which not everything may interrupt
     in_item: bool = False  # that paragraph is a list item's
 
@@ -121,17 +122,30 @@ Found = tuple[Line, int]
 
 def behind_blanks(text: str, pos: int) -> int:
     """Behind the blanks that begin at `pos`, or behind the first `MAX_INDENT` of them."""
+    if text[pos : pos + 1] not in _BLANK:
+        return pos
     blanks = _BLANKS.match(text, pos, pos + MAX_INDENT)
     return blanks.end() if blanks else pos
 
 
-def kind_of(look: Look) -> Found:
-    """What the line is, and where the mark that makes it so ends."""
-    char = look.text[look.pos]
-    if char == "\n":
-        return Line.BLANK, look.pos + 1
+def indent_of(text: str, begin: int, end: int) -> int:
+    """How many columns the blanks between two positions take."""
+    return end - begin + 3 * text.count("\t", begin, end) if end > begin else 0
+
+
+def kind_of(
+    text: str, pos: int, limit: int, final: bool, *, goes_on: bool = False, in_item: bool = False
+) -> Found:
+    """What the line is whose first character that is not blank stands at `pos`, and where its mark ends.
+
+    limit: how far a line is looked at. final: nothing follows the text. goes_on: a paragraph is open, which not
+    everything may interrupt, and (in_item) which is a list item's.
+    """
+    char = text[pos]
+    if char not in STARTERS:
+        return (Line.BLANK, pos + 1) if char == "\n" else (Line.TEXT, pos)
     read = _READERS.get(char)
-    return (Line.TEXT, look.pos) if read is None else read(look)
+    return (Line.TEXT, pos) if read is None else read(_Look(text, pos, limit, final, goes_on, in_item))
 
 
 def task_end(text: str, pos: int, final: bool) -> int | None:
@@ -142,21 +156,20 @@ def task_end(text: str, pos: int, final: bool) -> int | None:
     return None if not final and _TASK_BEGIN.match(text, pos) else 0
 
 
-def table_head(look: Look) -> Found:
+def table_head(text: str, pos: int, limit: int, final: bool) -> Found:
     """A line with bars, from one of them: a table's header if the next one is its rule."""
-    text, pos, limit = look.text, look.pos, look.limit
     newline = text.find("\n", pos, pos + limit)
     if newline < 0:
-        return (Line.UNKNOWN if look.near else Line.TEXT), pos
+        return (Line.TEXT if final or len(text) > pos + limit else Line.UNKNOWN), pos
     stop = newline + 1 + 2 * limit
     rule = _TABLE_RULE.match(text, newline + 1, stop)
-    if rule is not None and (text[rule.end()] == "\n" if rule.end() < len(text) else look.final):
+    if rule is not None and (text[rule.end()] == "\n" if rule.end() < len(text) else final):
         return Line.TABLE, rule.end()
-    may_be = not look.final and len(text) < stop and _TABLE_RULE_BEGIN.match(text, newline + 1)
+    may_be = not final and len(text) < stop and _TABLE_RULE_BEGIN.match(text, newline + 1)
     return (Line.UNKNOWN if may_be else Line.TEXT), pos
 
 
-def _digit(look: Look) -> Found:
+def _digit(look: _Look) -> Found:
     item = _ORDINAL.match(look.text, look.pos, look.stop)
     if item is not None:
         interrupts = not look.goes_on or look.in_item or item[1] == "1"
@@ -164,7 +177,7 @@ def _digit(look: Look) -> Found:
     return (Line.UNKNOWN if look.begins(_ORDINAL_BEGIN) else Line.TEXT), look.pos
 
 
-def _bullet(look: Look) -> Found:
+def _bullet(look: _Look) -> Found:
     end = look.whole(_UNDERLINE) if look.goes_on else 0
     if end:
         return Line.UNDERLINE, end
@@ -179,33 +192,33 @@ def _bullet(look: Look) -> Found:
     return (Line.UNKNOWN if look.begins(_BULLET_BEGIN) else Line.TEXT), look.pos
 
 
-def _hash(look: Look) -> Found:
+def _hash(look: _Look) -> Found:
     heading = _HEADING.match(look.text, look.pos, look.stop)
     if heading is not None and (heading.end() < len(look.text) or look.final):
         return Line.HEADING, heading.end()
     return (Line.UNKNOWN if look.begins(_HEADING_BEGIN) else Line.TEXT), look.pos
 
 
-def _quote(look: Look) -> Found:
+def _quote(look: _Look) -> Found:
     after = look.text[look.pos + 1 : look.pos + 2]
     if not after and not look.final:
         return Line.UNKNOWN, look.pos
     return Line.QUOTE, look.pos + (2 if after == " " else 1)
 
 
-def _fence(look: Look) -> Found:
+def _fence(look: _Look) -> Found:
     end = look.whole(_FENCE)
     if end:
         return Line.FENCE, end
     return (Line.UNKNOWN if look.begins(_FENCE_BEGIN) else Line.TEXT), look.pos
 
 
-def _bar(look: Look) -> Found:
-    kind, end = table_head(look)
+def _bar(look: _Look) -> Found:
+    kind, end = table_head(look.text, look.pos, look.limit, look.final)
     return (Line.ROW, look.pos) if kind is Line.TEXT and look.whole(_ROW) else (kind, end)
 
 
-def _bracket(look: Look) -> Found:
+def _bracket(look: _Look) -> Found:
     note = _FOOTNOTE.match(look.text, look.pos, look.stop)
     if note is not None:
         return Line.FOOTNOTE, note.end()
@@ -216,14 +229,14 @@ def _bracket(look: Look) -> Found:
     return (Line.UNKNOWN if long.begins(_TARGET_BEGIN) else Line.TEXT), look.pos
 
 
-def _math(look: Look) -> Found:
+def _math(look: _Look) -> Found:
     math = _MATH.match(look.text, look.pos)
     if math is not None:
         return Line.MATH, math.end()
     return (Line.UNKNOWN if look.begins(_MATH_BEGIN) else Line.TEXT), look.pos
 
 
-_READERS: Final[dict[str, Callable[[Look], Found]]] = {
+_READERS: Final[dict[str, Callable[[_Look], Found]]] = {
     **dict.fromkeys("0123456789", _digit),
     **dict.fromkeys(_BULLETS + "_=", _bullet),
     **dict.fromkeys("`~", _fence),

@@ -9,18 +9,18 @@ an inline mark that waits for its partner. The end of a heading, a list item, a 
 from __future__ import annotations
 
 import re
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Final, Literal
 
 from actors.speech.cuts import CLAUSES, width
 from actors.speech.emphasis import SENTENCE_END
 from actors.speech.inline import Inline
-from actors.speech.lines import MAX_INDENT, STARTERS, Line, Look, behind_blanks, kind_of, table_head, task_end
+from actors.speech.lines import MAX_INDENT, Line, behind_blanks, indent_of, kind_of, table_head, task_end
 from actors.speech.pieces import Piece, Removed, Strength, Text
 from actors.speech.tables import TABLE, Table, cells_of
-from actors.speech.verbatim import CODE, CODE_MARK, Kind, Verbatim, indent_of
+from actors.speech.verbatim import CODE, CODE_MARK, Kind, Verbatim
 
-__all__ = ["LINE_MEMORY", "MARKS", "STARTERS", "Markup"]
+__all__ = ["LINE_MEMORY", "MARKS", "Await", "Markup"]
 
 MARKS: Final = r"*_~\[`<&\\$|/"
 """What means something to this stage within a line of text (`/` in a URL), as the inside of a character class."""
@@ -39,8 +39,8 @@ _ITEM_LIKE_BEGIN: Final = re.compile(r"(?:[a-z]|[ivx]{1,4})[.)]?\Z")
 _GOES_ON: Final = (",", "，", "、", "،")  # a line that ends in one of these was wrapped
 
 
-class _In(Enum):
-    """Where the stage is."""
+class _In(IntEnum):
+    """Where the stage is: the number of its step in `_STEPS`."""
 
     LINE_START = 0
     TEXT = 1
@@ -49,6 +49,18 @@ class _In(Enum):
     TABLE = 4
     DROP = 5  # the rest of a line that is not spoken
     NOTE = 6  # a footnote's text, to the end of its paragraph
+
+
+class Await(Enum):
+    """What decides about text that the stage holds."""
+
+    NOTHING = 0  # what ends a sentence anywhere
+    ANYTHING = 1  # the next character, whatever it is
+    NO_RULE = 2  # anything but the rule below what may be a table's header
+    END_OF_CODE = 3
+    BRACKET = 4  # the partner of a bracket that is all that is held
+    EMPHASIS = 5  # the partner of a run whose text is all that is held
+    PARTNER = 6  # that of another mark, or what says that none can come
 
 
 class Markup:
@@ -120,52 +132,35 @@ class Markup:
         return not self._buffer and not self._inline.held
 
     @property
-    def urgent(self) -> bool:
-        """The next character, whatever it is, may let a sentence go that is held here."""
-        buffer = self._buffer
+    def awaits(self) -> Await:
+        """What the text has to hold that comes next, for anything of what is held here to leave."""
+        buffer, inside = self._buffer, self._in
         if not buffer:
-            return False
-        if buffer[0] == "\n" or (buffer[-1] == "]" and buffer.lstrip()[0] == "["):
-            return True
-        if self._in is _In.LINE_START:
-            return self._verbatim.announces
-        if self._in is not _In.TEXT:
-            return False
-        if buffer[0] in _AWAIT_PARTNER and len(buffer) > 1:
-            return False
-        return self._inline.held or buffer[-1] in _MAY_END
-
-    @property
-    def in_rule(self) -> bool:
-        """A line with bars, and what may be the rule below it: anything else but a rule decides that it is text."""
-        return self._in is _In.LINE_START and "\n" in self._buffer
+            if self._inline.held:
+                return Await.EMPHASIS
+            return Await.END_OF_CODE if inside is _In.VERBATIM and self._verbatim.hidden else Await.NOTHING
+        first, last = buffer[0], buffer[-1]
+        if first == "\n" or (last == "]" and buffer.lstrip()[0] == "["):
+            return Await.ANYTHING
+        if inside is _In.LINE_START:
+            if self._verbatim.announces:
+                return Await.ANYTHING
+            if "\n" in buffer:
+                return Await.NO_RULE
+            return Await.PARTNER if self._inline.held else Await.NOTHING
+        if inside is _In.TEXT:
+            if first == "[" and not self._inline.held and len(buffer) < self._limit:
+                return Await.BRACKET
+            if (first not in _AWAIT_PARTNER or len(buffer) == 1) and (self._inline.held or last in _MAY_END):
+                return Await.ANYTHING
+        if self._inline.held or first == "<" or _ENDS.search(buffer) is not None:  # a tag may end a block
+            return Await.PARTNER
+        return Await.NOTHING
 
     @property
     def bracket_room(self) -> int:
-        """Behind a bracket that is all that is held: how far its partner may be; else 0."""
-        buffer = self._buffer
-        if buffer[:1] != "[" or buffer[-1] == "]" or self._in is not _In.TEXT or self._inline.held:
-            return 0
-        return self._limit - len(buffer)
-
-    @property
-    def in_emphasis(self) -> bool:
-        """A run is open that may be emphasis, and its text is all that is held: only a mark can let that go."""
-        return not self._buffer and self._inline.held
-
-    @property
-    def held(self) -> bool:
-        """A mark is open whose partner, or its absence, decides about text that is held."""
-        if self._inline.held:
-            return True
-        if self._in is _In.LINE_START:
-            return False
-        return self._buffer[:1] == "<" or _ENDS.search(self._buffer) is not None  # a tag may end a block
-
-    @property
-    def hidden(self) -> bool:
-        """Within code that is not spoken: nothing can leave before its end."""
-        return self._in is _In.VERBATIM and self._verbatim.hidden and not self._buffer
+        """How far the partner of the bracket may be that is all that is held."""
+        return self._limit - len(self._buffer)
 
     @property
     def in_table(self) -> bool:
@@ -250,7 +245,7 @@ class Markup:
             if box:
                 inline.remove(begin, box, "list")
                 return box
-        kind, end = kind_of(Look(text, begin, self._limit, final))
+        kind, end = kind_of(text, begin, self._limit, final)
         if kind is Line.UNKNOWN:
             return None
         indent = indent_of(text, pos, begin)
@@ -366,7 +361,7 @@ class Markup:
         inline.remove(stop, line, "heading")
         if newline < 0:
             return line
-        return self._finish(newline)
+        return self._finish(text, newline)
 
     def _bar(self, text: str, pos: int, final: bool) -> int | None:
         """A bar within a line: the line is a table's header if the next one is its rule."""
@@ -374,7 +369,7 @@ class Markup:
         if not self._bars:
             top = text.find("\n", pos, pos + self._limit)
             if SENTENCE_END.search(text, pos, top if top >= 0 else pos + self._limit) is None:
-                kind, end = table_head(Look(text, pos, self._limit, final))
+                kind, end = table_head(text, pos, self._limit, final)
         if kind is Line.UNKNOWN:
             return None
         inline = self._inline
@@ -403,19 +398,19 @@ class Markup:
             quoted = True
             begin += 1
         if begin >= len(text):
-            return self._finish(pos) if final or begin - pos >= MAX_INDENT else None
-        look = Look(text, begin, self._limit, final, goes_on=True, in_item=self._strength is Strength.ITEM)
-        kind, end = kind_of(look)
+            return self._finish(text, pos) if final or begin - pos >= MAX_INDENT else None
+        in_item = self._strength is Strength.ITEM
+        kind, end = kind_of(text, begin, self._limit, final, goes_on=True, in_item=in_item)
         if kind is Line.UNKNOWN:
             return None
         if kind is Line.UNDERLINE:
-            self._finish(pos)
+            self._finish(text, pos)
             self._inline.remove(pos + 1, end, "heading")
             self._in = _In.DROP
             self._rule = "heading"
             return end
         if kind is not Line.TEXT:
-            return self._finish(pos)
+            return self._finish(text, pos)
         return self._go_on(text, pos, begin, quoted, final)
 
     def _go_on(self, text: str, pos: int, begin: int, quoted: bool, final: bool) -> int | None:
@@ -449,18 +444,22 @@ class Markup:
         self._bars = False
         return begin
 
-    def _finish(self, pos: int) -> int:
+    def _finish(self, text: str, pos: int) -> int:
         """The block ends with the line end at `pos`."""
-        self._inline.say("\n", pos, pos + 1)
-        self._end_block(pos + 1)
+        self._inline.end_block()
+        self._inline.text(text, pos, pos + 1)
+        self._close(pos + 1)
         return pos + 1
 
     def _end_block(self, at: int) -> None:
-        inline = self._inline
+        """Whatever is open ends here."""
         self._table.end(at)
-        inline.end_block()
+        self._inline.end_block()
+        self._close(at)
+
+    def _close(self, at: int) -> None:
         if self._open:
-            inline.stop(at, self._strength)
+            self._inline.stop(at, self._strength)
         self._open = self._quoted = False
         self._verbatim.closed = True
         self._in = _In.LINE_START
@@ -503,7 +502,7 @@ class Markup:
             if begin >= len(text) and not final:
                 return None
             if begin < len(text):
-                kind, _ = kind_of(Look(text, begin, self._limit, final, goes_on=True))
+                kind, _ = kind_of(text, begin, self._limit, final, goes_on=True)
                 if kind is Line.UNKNOWN:
                     return None
                 if kind is Line.TEXT:
@@ -515,12 +514,12 @@ class Markup:
         return newline + 1
 
 
-_STEPS: Final = {
-    _In.LINE_START: Markup._line_start,
-    _In.TEXT: Markup._text,
-    _In.HEADING: Markup._heading,
-    _In.VERBATIM: Markup._in_verbatim,
-    _In.TABLE: Markup._in_table,
-    _In.DROP: Markup._drop,
-    _In.NOTE: Markup._drop,
-}
+_STEPS: Final = (
+    Markup._line_start,
+    Markup._text,
+    Markup._heading,
+    Markup._in_verbatim,
+    Markup._in_table,
+    Markup._drop,
+    Markup._drop,
+)

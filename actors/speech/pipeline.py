@@ -19,7 +19,8 @@ from typing import Final
 from actors.speech.chunking import BLANK
 from actors.speech.cuts import CLAUSES, first_clause, speakable, width
 from actors.speech.languages import BULLETS, CLOSERS, ENDS, HEAD, Language, Verdict, detect, language_of, letter_in
-from actors.speech.markup import LINE_MEMORY, STARTERS
+from actors.speech.lines import STARTERS
+from actors.speech.markup import LINE_MEMORY
 from actors.speech.pieces import Stage
 from actors.speech.row import ATTENTION, FILTERED, FILTERED_ASCII, FIRST, MAY_GO_ON, Row, Standing, fault
 from actors.speech.sentences import ITEM_BEGIN

@@ -15,14 +15,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from actors.speech.chunking import Chunking
 from actors.speech.cuts import CLAUSES
 from actors.speech.emoji import RANGES, Emoji
 from actors.speech.emotion import TAG_CLOSERS, Emotion
 from actors.speech.languages import ENDS, Language
-from actors.speech.markup import MARKS, Markup
+from actors.speech.markup import MARKS, Await, Markup
 from actors.speech.pieces import Break, Mood, Piece, Removed, Stage, Stray, Text
 from actors.speech.reasoning import Reasoning
 from actors.speech.sentences import Sentences
@@ -77,6 +77,19 @@ class Standing:
     gaps: list[RemovedSpan]  # the complete ones before it
 
 
+class _Filters(NamedTuple):
+    """The stages that take something out; all are there, or (with the filters off, or when one has failed) none."""
+
+    reasoning: Reasoning
+    markup: Markup
+    emoji: Emoji
+    emotion: Emotion
+
+    @property
+    def idle(self) -> bool:
+        return self.markup.idle and self.reasoning.idle and self.emoji.idle and self.emotion.idle
+
+
 class Row:
     """Text in, chunks out, through all stages: `feed` and `flush`, and `take_removed` for what is not spoken."""
 
@@ -84,10 +97,9 @@ class Row:
         "_announces",
         "_at",
         "_chunking",
-        "_markup",
+        "_filters",
         "_pictures",
         "_plain",
-        "_reasoning",
         "_sentences",
         "_stages",
         "_tags",
@@ -97,35 +109,12 @@ class Row:
     def __init__(self, settings: SpeechSettings, stages: Sequence[Stage] = ()) -> None:
         self.faults: list[StageFault] = []
         """Which stages raised."""
-        row: list[Stage] = []
-        self._reasoning: Reasoning | None = None
-        self._markup: Markup | None = None
-        if settings.markup:
-            self._reasoning = Reasoning(
-                settings.reasoning_tags,
-                max_hold=settings.max_hold_chars,
-                starts_inside=settings.starts_in_reasoning,
-                speak_unclosed=settings.unclosed_reasoning == "speak",
-            )
-            self._markup = Markup(
-                max_hold=settings.max_hold_chars,
-                code=settings.code,
-                code_announcement=settings.code_announcement,
-                tables=settings.tables,
-                urls=settings.urls,
-                math=settings.math,
-                line_ends=settings.line_ends,
-                emoji=settings.emoji == "name",
-            )
-            row = [self._reasoning, self._markup, Emoji(names=settings.emoji == "name")]
-            if settings.emotion_tags:
-                row.append(Emotion(settings.emotion_tags))
+        self._filters = filters = _filters(settings) if settings.markup else None
         self._plain = not stages
         self._announces = settings.code == "announce"
         self._pictures = self._announces  # something for the emoji stage may be on its way (or in the announcement)
         self._tags = False  # the same for stage tags
-        row.extend(_Guarded(stage, self.report) for stage in stages)
-        self._stages = row
+        self._stages: list[Stage] = [*(filters or ()), *(_Guarded(stage, self.report) for stage in stages)]
         self._sentences = Sentences(settings.language, lines=not settings.markup)
         self._chunking = Chunking(
             min_chars=settings.min_chunk_chars,
@@ -142,8 +131,12 @@ class Row:
         start = self._at
         end = self._at = start + len(text)
         pieces: list[Piece] = [Text(text, start, end)]
-        if self._stages and not (self._plain and self._passes(text)):
-            pieces = self._filtered(text, pieces)
+        filters = self._filters
+        if filters is None or not self._plain:
+            for index in range(len(self._stages)):
+                pieces = self._ask(index, pieces)
+        elif not self._passes(text, filters):
+            pieces = self._filtered(text, pieces, filters)
         return self._chunking.feed(self._sentences.feed(pieces)) if pieces else []
 
     def flush(self, final: bool = True) -> list[SpeechChunk]:
@@ -156,8 +149,9 @@ class Row:
         pieces = self._sentences.feed(pieces)
         out = self._chunking.feed(pieces)
         out.extend(self._chunking.feed(self._sentences.flush(final)))
-        markup = self._markup
-        words, whole = markup is None or not markup.in_whole, markup is not None and markup.at_line_end
+        filters = self._filters
+        words = filters is None or not filters.markup.in_whole
+        whole = filters is not None and filters.markup.at_line_end
         out.extend(self._chunking.flush(final, words=words, whole=whole))
         return out
 
@@ -166,35 +160,29 @@ class Row:
 
         None: whatever it contains, feed it.
         """
-        chunking, sentences, markup, reasoning = self._chunking, self._sentences, self._markup, self._reasoning
-        attention: re.Pattern[str] | None
+        chunking, sentences, filters = self._chunking, self._sentences, self._filters
         room = chunking.room
-        usual = FIRST if chunking.seeks_clause or sentences.ends_with_clause_marks else ATTENTION
-        holds = markup is not None and (markup.bracket_room > 0 or markup.in_emphasis)  # and nothing new comes out
-        if not self._plain or self._at_tag or ((sentences.urgent or chunking.at_clause) and not holds):
-            attention = None
-        elif markup is None or reasoning is None or (markup.idle and reasoning.idle):
-            attention = usual
-        elif markup.urgent or reasoning.urgent:
-            attention = None
-        elif markup.in_rule:
-            attention = _UNLIKE_RULE
-        elif markup.hidden or reasoning.hidden:
-            attention = _INSIDE
-        elif markup.bracket_room > 0:
-            attention = _BRACKETS
-            room = min(room, markup.bracket_room)
-        elif markup.held:
-            attention = _PARTNERS if usual is ATTENTION else _FIRST_PARTNERS
-            room = min(room, OPEN_ROOM)
-        else:
-            attention = usual
-        return attention, room
-
-    @property
-    def _at_tag(self) -> bool:
-        """Within what may be a stage tag, or between texts of two moods: the first leaves when the other begins."""
-        return self._chunking.between_moods or not all(stage.idle for stage in self._stages[3:])  # type: ignore[attr-defined]
+        awaits = Await.NOTHING
+        if filters is not None:
+            awaits = filters.markup.awaits
+            if filters.reasoning.urgent or not filters.emotion.idle:
+                awaits = Await.ANYTHING
+            elif filters.reasoning.hidden and awaits is not Await.ANYTHING and awaits is not Await.NO_RULE:
+                awaits = Await.END_OF_CODE
+        if awaits is Await.ANYTHING or chunking.between_moods or not self._plain:
+            return None, room
+        if awaits is Await.BRACKET and filters is not None:
+            return _BRACKETS, min(room, filters.markup.bracket_room)
+        if (sentences.urgent or chunking.at_clause) and awaits is not Await.EMPHASIS:
+            return None, room
+        if awaits is Await.NO_RULE:
+            return _UNLIKE_RULE, room
+        if awaits is Await.END_OF_CODE:
+            return _INSIDE, room
+        first = chunking.seeks_clause or sentences.ends_with_clause_marks
+        if awaits is Await.NOTHING:
+            return FIRST if first else ATTENTION, room
+        return _FIRST_PARTNERS if first else _PARTNERS, min(room, OPEN_ROOM)
 
     def take_removed(self) -> list[RemovedSpan]:
         """Hand over, and forget, the complete spans between chunks, in order."""
@@ -208,16 +196,12 @@ class Row:
 
     def leave(self) -> Standing | None:
         """If nothing but a little plain text is held, let it out: the row need not see what follows."""
-        markup, reasoning = self._markup, self._reasoning
-        if not self._plain or (markup is not None and not markup.idle) or (reasoning and not reasoning.idle):
+        filters, sentences, chunking = self._filters, self._sentences, self._chunking
+        if not self._plain or (filters is not None and not filters.idle):
             return None
-        sentences, chunking = self._sentences, self._chunking
         pending = chunking.plain_pending()
         if pending is None or sentences.urgent or sentences.ends_with_clause_marks:
             return None
-        for stage in self._stages[2:]:
-            if not stage.idle:  # type: ignore[attr-defined]
-                return None
         lead = sentences.let_out(pending)
         return None if lead is None else Standing(pending, lead, sentences.language, *chunking.let_out())
 
@@ -229,43 +213,36 @@ class Row:
         """
         self._at = at
         pending = standing.pending
-        if self._reasoning is not None and self._markup is not None:
+        filters = self._filters
+        if filters is not None:
             if paragraph:
-                self._reasoning.passed("\n")
-                self._markup.paragraph_over()
+                filters.reasoning.passed("\n")
+                filters.markup.paragraph_over()
             if line:
-                self._reasoning.passed(line)
-                self._markup.passed(line, last)
+                filters.reasoning.passed(line)
+                filters.markup.passed(line, last)
         fresh = not at or (paragraph and not line)
         self._sentences.go_on(standing.language, standing.lead + pending, standing.after, fresh=fresh)
         self._chunking.go_on(Text(pending, at - len(pending), at), standing.first, standing.gap, standing.gaps)
 
     # One stretch of text through the filters.
 
-    def _passes(self, text: str) -> bool:
+    def _passes(self, text: str, filters: _Filters) -> bool:
         """Whether the filters have nothing to do with this text; if so, they are told that it went by."""
-        if _CONCERNS.search(text) is not None or "ww." in text:
+        if _CONCERNS.search(text) is not None or "ww." in text or not filters.idle:
             return False
-        for stage in self._stages:
-            if not stage.idle:  # type: ignore[attr-defined]
-                return False
         if MAY_GO_ON.search(text, len(text) - 6 if len(text) > 6 else 0) is not None:
             return False
-        if self._reasoning is not None and self._markup is not None:
-            self._reasoning.passed(text)
-            self._markup.passed(text, text[-3:])
+        filters.reasoning.passed(text)
+        filters.markup.passed(text, text[-3:])
         return True
 
-    def _filtered(self, text: str, pieces: list[Piece]) -> list[Piece]:
+    def _filtered(self, text: str, pieces: list[Piece], filters: _Filters) -> list[Piece]:
         """The filters, each if it has anything to do with this text."""
-        stages, reasoning, markup = self._stages, self._reasoning, self._markup
-        if not self._plain or reasoning is None or markup is None:
-            for index in range(len(stages)):
-                pieces = self._ask(index, pieces)
-            return pieces
-        more = not text.isascii()  # it may hold more of that kind
-        self._pictures = self._pictures or "&" in text or (more and Emoji.cares.search(text) is not None)
-        self._tags = self._tags or "(" in text or "[" in text or (more and Emotion.cares.search(text) is not None)
+        reasoning, markup, emoji, emotion = filters
+        plain = text.isascii()  # it holds nothing of that kind but brackets, and pictures by their code
+        self._pictures = self._pictures or "&" in text or not (plain or emoji.cares.search(text) is None)
+        self._tags = self._tags or "(" in text or "[" in text or not (plain or emotion.cares.search(text) is None)
         if reasoning.idle and reasoning.cares.search(text) is None:
             reasoning.passed(text)
         else:
@@ -276,10 +253,10 @@ class Row:
         clean = reasoning.idle and markup.clean
         last = pieces[-1] if pieces else None
         keycap = type(last) is Text and last.text[-1:] in _KEYS
-        if self._pictures or keycap or not stages[2].idle:  # type: ignore[attr-defined]
+        if self._pictures or keycap or not emoji.idle:
             pieces = self._ask(2, pieces)
             self._pictures = self._announces or not clean or markup.in_table
-        if len(stages) > 3 and (self._tags or not stages[3].idle):  # type: ignore[attr-defined]
+        if self._tags or not emotion.idle:
             pieces = self._ask(3, pieces)
             self._tags = not clean
         return pieces
@@ -304,7 +281,31 @@ class Row:
         self.report(type(self._stages[index]).__name__, error)
         self._stages[index] = _Pass()
         self._plain = False
-        self._markup = None
+        self._filters = None
+
+
+def _filters(settings: SpeechSettings) -> _Filters:
+    named = settings.emoji == "name"
+    return _Filters(
+        Reasoning(
+            settings.reasoning_tags,
+            max_hold=settings.max_hold_chars,
+            starts_inside=settings.starts_in_reasoning,
+            speak_unclosed=settings.unclosed_reasoning == "speak",
+        ),
+        Markup(
+            max_hold=settings.max_hold_chars,
+            code=settings.code,
+            code_announcement=settings.code_announcement,
+            tables=settings.tables,
+            urls=settings.urls,
+            math=settings.math,
+            line_ends=settings.line_ends,
+            emoji=named,
+        ),
+        Emoji(names=named),
+        Emotion(settings.emotion_tags),
+    )
 
 
 def fault(name: str, error: Exception) -> StageFault:

@@ -12,7 +12,7 @@ from typing import Final
 from actors.speech.cuts import speakable
 from actors.speech.emoji import only_emoji
 from actors.speech.inline import Inline
-from actors.speech.lines import MAX_INDENT, Line, Look, behind_blanks, kind_of
+from actors.speech.lines import MAX_INDENT, Line, behind_blanks, kind_of
 from actors.speech.pieces import Strength, Text
 
 __all__ = ["TABLE", "Table", "cells_of"]
@@ -107,7 +107,7 @@ class Table:
 
     def _is_row(self, text: str, begin: int, final: bool) -> bool | None:
         """Whether a line that does not begin with a bar has one all the same, and is nothing else."""
-        kind, _ = kind_of(Look(text, begin, self._limit, final))
+        kind, _ = kind_of(text, begin, self._limit, final)
         if kind is Line.UNKNOWN:
             return None
         if kind is not Line.TEXT or not self._headers:

@@ -11,10 +11,10 @@ from enum import Enum
 from typing import Final, Literal
 
 from actors.speech.inline import Inline
-from actors.speech.lines import MAX_INDENT, behind_blanks
+from actors.speech.lines import MAX_INDENT, behind_blanks, indent_of
 from actors.speech.pieces import Strength
 
-__all__ = ["CODE", "CODE_MARK", "Kind", "Verbatim", "indent_of"]
+__all__ = ["CODE", "CODE_MARK", "Kind", "Verbatim"]
 
 CODE: Final = "code"
 CODE_MARK: Final = "code mark"
@@ -30,11 +30,6 @@ class Kind(Enum):
     FENCE = 0
     INDENTED = 1
     FORMULA = 2
-
-
-def indent_of(text: str, begin: int, end: int) -> int:
-    """How many columns the blanks between two positions take."""
-    return end - begin + 3 * text.count("\t", begin, end)
 
 
 class Verbatim:

@@ -39,6 +39,13 @@ def test_a_tag_is_removed_by_its_rule_and_its_mood_begins_behind_it() -> None:
     assert through(Emotion(TAGS), ["(laugh)"]) == [Removed(0, 7, "emotion"), Mood(7, "laugh")]
 
 
+def test_where_no_tag_is_configured_all_brackets_stay() -> None:
+    for tokens in (["(laughing) () (a) ["], list("(laughing) () (a) [")):
+        assert said(through(Emotion(()), tokens)) == "(laughing) () (a) ["
+    pipeline = SpeechPipeline(SpeechSettings(emotion_tags=()))
+    assert [chunk.text for chunk in pipeline.feed("(sad) It is () so. ") + pipeline.flush()] == ["(sad) It is () so."]
+
+
 @pytest.mark.parametrize("unit", ["(", "[", "(laugh", "( ", "(very sad ", "a"])
 def test_it_keeps_no_more_than_a_tag(unit: str) -> None:
     stage = Emotion(TAGS)
