@@ -5,6 +5,7 @@
 - `before_number`: no end between these and a number (`No. 5`, `ca. 1600`).
 - `ends`: abbreviations that may end a sentence; one of `openers` after them says that they did.
 - `openers`: words that are capitalised only because a sentence begins; `early`: so do all that begin so.
+- `replies`: words with which an answer goes on behind the call of a tool, where models forget the blank.
 - `lists`: abbreviations that end an enumeration; a capital after one of them begins a sentence.
 - `compounds`: what words end in that are followed by a number (`Goethestr. 5`).
 - `ordinal`: a number with a full stop is an ordinal here (`21. Oktober`); `leads` before it or `nouns` after
@@ -33,6 +34,7 @@ class Words:  # noqa: D101
     ends: frozenset[str] = frozenset()
     openers: frozenset[str] = frozenset()
     early: frozenset[str] = frozenset()
+    replies: frozenset[str] = frozenset()
     lists: frozenset[str] = _set("etc")
     compounds: tuple[str, ...] = ()
     ordinal: bool = False
@@ -58,6 +60,7 @@ _GERMANIC_MONTHS: Final = (
 WORDS: Final[dict[str, Words]] = {
     "en": Words(
         early=_set("the how wha whe who why did our its had now"),
+        replies=_set("based perfect great excellent good okay ok sure thanks sorry unfortunately next finally"),
         titles=_set(
             "mr mrs ms mx messrs dr prof rev fr sr st ste mt ft gen col lt maj capt cpt cmdr adm sgt cpl pvt gov pres"
             " sen rep hon supt insp"

@@ -302,7 +302,8 @@ class Language:
         begin = _BEFORE_APOSTROPHE.split(word, 1)[0]
         if follows in _WITHIN_NAME or (len(begin) > 1 and begin.isupper()):
             return False
-        return begin.lower() in self._words.openers or begin.lower() in self._words.titles
+        words, low = self._words, begin.lower()
+        return low in words.openers or low in words.titles or low in words.replies
 
     def _ends_before_number(self, word: str, pair: str) -> bool:
         """`in 2004. 1987 wurde`, but `No. 5` and `ca. 1600`."""

@@ -105,6 +105,7 @@ def test_a_full_stop_between_two_parts_of_a_name_is_no_end(owner: str, name: str
         ("Hello you.", "Today is Tuesday.", "en"),
         ("It cost 1,000.", "That is a lot.", "en"),
         ("He left.", "Mr. Hill stayed.", "en"),
+        ("I will look.", "Great, it is there.", "en"),
         ("Er ging.", "Sie blieb.", "de"),
         ("C'est fini.", "Évidemment.", "fr"),
         ("Он ушёл.", "Анна осталась.", "ru"),
