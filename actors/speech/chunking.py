@@ -15,7 +15,7 @@ from typing import Final
 
 from actors.speech.cuts import CLAUSES, MAX_MUTE, best_cut, first_clause, first_speakable, pause_cut, width
 from actors.speech.pieces import Break, Mood, Piece, Removed, Stray, Strength, Text
-from actors.speech.wording import ended, tidy
+from actors.speech.wording import ended, put_together, tidy
 from protocol.speech import RemovedSpan, SpeechChunk
 
 __all__ = ["BLANK", "Chunking"]
@@ -350,12 +350,12 @@ class Chunking:
         while type(pieces[size - 1]) is Removed:
             size -= 1
         removed: tuple[RemovedSpan, ...] = ()
-        gaps = False
         if size > 1:
             removed = tuple([RemovedSpan(p.start, p.end, p.rule) for p in pieces[:size] if type(p) is Removed])
-            gaps = removed != () or any(p.end - p.start != len(p.text) for p in pieces if type(p) is Text)
-        text = self._joined(size) if self._joins and not self._exact else self._raw()
-        text = text.strip() if self._exact else tidy(text, gaps=gaps)
+        if self._exact:
+            text = self._raw().strip()
+        else:
+            text = tidy(self._joined(size) if self._joins else put_together(pieces))
         if self._gap is not None:
             self._gaps.append(self._gap)
             self._gap = None
@@ -369,10 +369,10 @@ class Chunking:
         """The text of several blocks, with a comma or full stop where one ended without any mark."""
         text, begin = "", 0
         for at, strength in self._joins:
-            block = self._raw(begin, at).strip()
+            block = put_together(self._pieces[begin:at]).strip()
             begin = at
             text += ended(block, strength) if block and at < size else block
-        return text + self._raw(begin).lstrip()
+        return text + put_together(self._pieces[begin:]).lstrip()
 
     def _dissolve(self) -> None:
         """Nothing in what is pending can be said: all of it is removed."""

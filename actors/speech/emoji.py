@@ -71,6 +71,11 @@ class Emoji:
                 self._release(out, final=True)
                 out.append(self._without(piece))
                 continue
+            if piece.literal:  # it comes whole, and stays what it is
+                self._release(out, final=True)
+                self._held, self._at = text, piece.start
+                self._release(out, final=True, literal=True)
+                continue
             if not self._held:
                 self._at = piece.start
                 if _CARES.search(text) is None and text[-1:] not in "0123456789#*":
@@ -86,7 +91,7 @@ class Emoji:
             self._release(out, final=True)
         return out
 
-    def _release(self, out: list[Piece], final: bool) -> None:
+    def _release(self, out: list[Piece], final: bool, *, literal: bool = False) -> None:
         """Give what is held without its emoji; not final: without what may be the first part of one."""
         text, base = self._held, self._at
         if not text:
@@ -104,11 +109,11 @@ class Emoji:
                     end = begin
                     break
                 if begin > pos:
-                    out.append(Text(text[pos:begin], base + pos, base + begin))
+                    out.append(Text(text[pos:begin], base + pos, base + begin, literal))
                 self._replace(out, match[0], base + begin, base + stop)
                 pos = stop
         if end > pos:
-            out.append(Text(text[pos:end], base + pos, base + end))
+            out.append(Text(text[pos:end], base + pos, base + end, literal))
         self._held = text[end:]
         self._at = base + end
 

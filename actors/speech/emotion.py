@@ -60,7 +60,7 @@ class Emotion:
     def feed(self, pieces: list[Piece]) -> list[Piece]:
         out: list[Piece] = []
         for piece in pieces:
-            if type(piece) is not Text or len(piece.text) != piece.end - piece.start:
+            if type(piece) is not Text or piece.literal or len(piece.text) != piece.end - piece.start:
                 self._release(out, len(self._held))
                 out.append(piece)
                 continue

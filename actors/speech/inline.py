@@ -98,9 +98,9 @@ class Inline:
                 self.hard = False
         return end
 
-    def say(self, spoken: str, begin: int, end: int) -> None:
+    def say(self, spoken: str, begin: int, end: int, *, literal: bool = False) -> None:
         """Text that stands for what is there."""
-        self._out.put(Text(spoken, self.base + begin, self.base + end))
+        self._out.put(Text(spoken, self.base + begin, self.base + end, literal))
         self.hard = False
 
     def remove(self, begin: int, end: int, rule: str) -> None:
@@ -191,7 +191,7 @@ class Inline:
             return self.text(text, pos, stop) if close == 0 else None
         inner, outer = code_inside(text, stop, close - size)
         self.remove(pos, inner, "code mark")
-        self.say(text[inner:outer].replace("\n", " "), inner, outer)
+        self.say(text[inner:outer].replace("\n", " "), inner, outer, literal=True)
         self.remove(outer, close, "code mark")
         self.last = "`"
         return close
@@ -394,7 +394,7 @@ class Inline:
             self.remove(pos, end, "math")
         else:
             self.remove(pos, begin, "math mark")
-            self.say(text[begin:stop].replace("\n", " "), begin, stop)
+            self.say(text[begin:stop].replace("\n", " "), begin, stop, literal=True)
             self.remove(stop, end, "math mark")
         self.last = "$"
         return end

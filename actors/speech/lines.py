@@ -133,9 +133,7 @@ def indent_of(text: str, begin: int, end: int) -> int:
     return end - begin + 3 * text.count("\t", begin, end) if end > begin else 0
 
 
-def kind_of(
-    text: str, pos: int, limit: int, final: bool, *, goes_on: bool = False, in_item: bool = False
-) -> Found:
+def kind_of(text: str, pos: int, limit: int, final: bool, *, goes_on: bool = False, in_item: bool = False) -> Found:
     """What the line is whose first character that is not blank stands at `pos`, and where its mark ends.
 
     limit: how far a line is looked at. final: nothing follows the text. goes_on: a paragraph is open, which not

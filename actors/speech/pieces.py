@@ -26,6 +26,8 @@ class Text:
     text: str
     start: int
     end: int
+    literal: bool = False
+    """Code or a formula, all of it: nothing in it is a mark of the text around it."""
 
 
 @dataclass(slots=True)

@@ -4,7 +4,8 @@ The stage lets text pass as long as it holds no mark that could end a sentence, 
 until what follows has decided: for `.` and its kin that is nearly always a blank and one more character;
 `。！？` end a sentence at once unless a quotation or a bracket is open. Items that stand in one line, after a number
 each, are sentences. Every decision is a function of the last `HEAD` characters of the
-sentence before the mark and of a bounded stretch behind it, so it does not matter how the text was cut.
+sentence before the mark and of a bounded stretch behind it, so it does not matter how the text was cut. No mark of
+code ends a sentence, and code may begin one.
 
 The question itself goes to `actors.speech.languages`, which knows what is particular to a language.
 """
@@ -22,6 +23,7 @@ __all__ = ["ITEM_BEGIN", "Sentences"]
 ITEM_BEGIN: Final = re.compile(r"\s*(?:(?:\d{1,3}|[a-y])(?:\.?\)?)?)?\Z|\s*(?:\d{1,3}|[a-y])(?:\.\)|[.)])\s")
 """What a block begins with that may be an enumeration in one line."""
 _ITEM: Final = re.compile(r"\s*(?:(\d{1,3})|([a-y]))(\.\)|[.)])\s")
+_MARK: Final = re.compile(r"[^\w\s]")
 MAX_BLANKS: Final = 32
 
 
@@ -118,8 +120,8 @@ class Sentences:
         return out
 
     def _take(self, piece: Text, out: list[Piece]) -> None:
-        text = piece.text
-        if self._language is None and (language := detect(text)) is not None:
+        text = _word_for(piece.text) if piece.literal else piece.text
+        if self._language is None and not piece.literal and (language := detect(text)) is not None:
             letter = letter_in(text)
             if letter and len(text) == piece.end - piece.start:  # what stands before it is in no language yet
                 middle = piece.start + letter
@@ -268,6 +270,12 @@ class Sentences:
 
 
 _DEFAULT: Final = language_of("en")
+
+
+def _word_for(literal: str) -> str:
+    """What stands for code where sentences are sought: a word of its length, without marks, that may begin one."""
+    word = _MARK.sub("_", literal)
+    return f"X{word[1:]}" if len(word) > 1 and not word[0].isdigit() else word
 
 
 def _item(number: str, sign: str) -> re.Pattern[str]:

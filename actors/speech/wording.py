@@ -6,14 +6,16 @@ This is text alone; spans know nothing of it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
-from actors.speech.pieces import Strength
+from actors.speech.pieces import Removed, Strength, Text
 
-__all__ = ["ended", "tidy"]
+__all__ = ["ended", "put_together", "tidy"]
 
 _BLANK_RUN: Final = re.compile(r"\s{2,}|[^\S ]")
-_GAP_BEFORE_MARK: Final = re.compile(r" +(?=[,.;:!?](?:\s|\Z))")
+_GAP_BEFORE_COMMA: Final = re.compile(r" +(?=,(?:\s|\Z))")
+_MARKS_AFTER_GAP: Final = frozenset(",.;:!?")
 _DASHES: Final = "-–—•·"
 _LEADING_DASH: Final = re.compile(rf"\A[{_DASHES}]+\s+")
 _CLOSED: Final = ".!?…:;,，、；：。！？।॥።፣؟۔،؛։—–-"  # after one of these a block needs no other mark
@@ -28,14 +30,30 @@ _MARKS: Final = (  # script, comma, full stop, blank behind them
 )
 
 
-def tidy(text: str, *, gaps: bool = False) -> str:
-    """Text with single blanks, none before a mark (where something was replaced), and no dash at its start."""
+def tidy(text: str) -> str:
+    """Text with single blanks, none before a comma, and no dash at its start."""
     text = text.strip()
     if ("  " in text or not text.isprintable()) and _BLANK_RUN.search(text) is not None:
         text = " ".join(text.split())
-    if gaps or " ," in text:
-        text = _GAP_BEFORE_MARK.sub("", text)
+    if " ," in text:
+        text = _GAP_BEFORE_COMMA.sub("", text)
     return _LEADING_DASH.sub("", text, count=1) if text[0] in _DASHES else text
+
+
+def put_together(pieces: Sequence[Text | Removed]) -> str:
+    """The text of some pieces, without the blank before a mark where what stood between the two is left out."""
+    text, gap = "", False
+    for piece in pieces:
+        if type(piece) is not Text:
+            gap = True
+            continue
+        part = piece.text
+        replaces = len(part) != piece.end - piece.start
+        if (gap or replaces) and part[:1] in _MARKS_AFTER_GAP and not part[1:2].strip() and not piece.literal:
+            text = text.rstrip(" ")
+        text += part
+        gap = replaces
+    return text
 
 
 def ended(block: str, strength: Strength) -> str:

@@ -80,3 +80,8 @@ def test_it_keeps_no_more_than_one_picture(unit: str, names: bool) -> None:
         stage.feed(pieces)
 
     assert size(stage) < 2_000
+
+
+def test_code_keeps_its_places_around_a_picture() -> None:
+    pieces = Emoji().feed([Text("a 😀 b.", 5, 11, literal=True)])
+    assert pieces == [Text("a ", 5, 7, literal=True), Removed(7, 8, "emoji"), Text(" b.", 8, 11, literal=True)]

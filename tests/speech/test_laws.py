@@ -38,7 +38,7 @@ def assert_tiles(text: str, spoken: Spoken) -> None:
     at = 0
     for start, end in sorted(spans):
         assert start == at
-        assert end >= start
+        assert end > start
         at = end
     assert at == len(text)
 
