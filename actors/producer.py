@@ -116,7 +116,7 @@ class Producer(EngineActor):
         self._agent_context = agent_context
         self._unsent: deque[Any] | None = None
         self._flushes = 0
-        self._in_hand: Any = None  # what waits for room
+        self._in_hand: list[Any] = []  # what waits for room, in its order
         self._half = ""
         self._total = 0
         self._most = context.settings.max_turn_chars
@@ -285,13 +285,16 @@ class Producer(EngineActor):
     def _too_long(self) -> Failure:
         return Failure(FailureCode.TURN_TOO_LONG, f"the agent wrote more than {self._most} characters")
 
-    async def _wait_for_room(self, mail: Any) -> None:
-        self._in_hand = mail
-        while not self._over and not (self._send_unsent() and self._chunker.deliver(mail)):
-            if self._lane.closed:
+    async def _wait_for_room(self, *mails: Any) -> None:
+        """Send these; when the agent is told to stop meanwhile, what is still in hand goes before the last flush."""
+        in_hand = self._in_hand = list(mails)
+        while in_hand and not self._over:
+            if self._send_unsent() and self._chunker.deliver(in_hand[0]):
+                del in_hand[0]
+            elif self._lane.closed:
                 raise _End  # the Chunker is gone, and with it this turn
-            await self._lane.room()
-        self._in_hand = None
+            else:
+                await self._lane.room()
 
     async def _read(self, item: Any) -> str:
         """Do what an item other than plain text asks for; return the text in it, if any."""
@@ -331,14 +334,13 @@ class Producer(EngineActor):
 
     async def _pass_on(self, event: AgentEvent, passed: Passed | None) -> None:
         self._log.info("%s agent event %.40r", "dropped" if passed is None else "passed on", event.type)
-        if passed is not None or isinstance(event, ToolCall):
-            # Nobody should be left with half a sentence while a tool runs.
-            if self.record.parts and (text := self._heard()):
-                await self._wait_for_room(text)
-            self._flushes += 1
-            await self._wait_for_room(Flush(self._flushes, final=False))
-        if passed is not None:
-            await self._wait_for_room(passed)
+        if passed is None and not isinstance(event, ToolCall):
+            return
+        # Nobody should be left with half a sentence while a tool runs.
+        text = self._heard() if self.record.parts else ""
+        self._flushes += 1
+        flush = Flush(self._flushes, final=False)
+        await self._wait_for_room(*(mail for mail in (text, flush, passed) if mail))
 
     # The end.
 
@@ -348,8 +350,8 @@ class Producer(EngineActor):
             return
         self._over = True
         self.record.pull_since = None
-        if self._in_hand is not None:
-            self._offer(self._in_hand)
+        for mail in self._in_hand:
+            self._offer(mail)
         self._flush(final=True)
         if failure is None and self._total > self._most:
             failure = self._too_long()

@@ -500,7 +500,7 @@ class World:
             return
         self.over = True
         self.pulling = False
-        self.kept += self.sending[:1]
+        self.kept += self.sending
         self.sending = ()
         self._flush(final=True)
         self._post(TURN, AgentDone(_failure(code)))

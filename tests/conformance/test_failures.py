@@ -363,6 +363,26 @@ async def test_a_turn_past_its_deadline_fails_after_its_text_so_far() -> None:
         assert end_of(await talk(processor, ready(["Next. "]))) == ("completed", "completed")
 
 
+@pytest.mark.parametrize("sentences", range(14, 24))
+@virtual
+async def test_an_event_that_waits_for_room_at_the_deadline_is_not_lost(sentences: int) -> None:
+    """Wherever between the agent and its client that room is missing."""
+    said: list[Any] = []
+
+    async def agent() -> AsyncIterator[Any]:
+        for item in [*["A sentence. "] * sentences, {"type": "tool_call"}, "Another. "]:
+            said.append(item)
+            yield item
+
+    async with engine(turn_deadline_seconds=10, queue_maxsize=1) as system:
+        processor = system.connect()
+        turn_id = await processor.start_turn(agent_stream=agent())
+        await asyncio.sleep(20)
+        events = await read(processor.stream_events(turn_id))
+        assert "".join(chunks_of(events)) == "".join(item for item in said if isinstance(item, str))
+        assert [event for event in events if event["type"] == "tool_call"] != [] or {"type": "tool_call"} not in said
+
+
 @virtual
 async def test_the_deadline_is_for_the_agent_and_not_for_a_slow_client_or_the_time_in_the_queue() -> None:
     async with engine(turn_deadline_seconds=10, on_busy="queue") as system:

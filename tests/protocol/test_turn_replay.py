@@ -107,7 +107,7 @@ def places_behind_the_end(_place: Method) -> Method:
 
 def forgets_what_waits_for_room(done: Method) -> Method:
     def wrong(producer: Producer, failure: Failure | None) -> None:
-        producer._in_hand = None
+        producer._in_hand = []
         done(producer, failure)
 
     return wrong
