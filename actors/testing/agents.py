@@ -82,6 +82,8 @@ class ScriptedAgent:
         self._said: list[str] = []
         self._ends = array("q")
         self._times = array("d")
+        self.beside: list[tuple[int, Any]] = []
+        """What it has yielded beside text, each with the length of the text before it."""
         self.running = False
         self.ended_at: float | None = None
         """When it ended, on the loop's clock."""
@@ -109,6 +111,8 @@ class ScriptedAgent:
                         self._said.append(text)
                         self._ends.append((self._ends[-1] if self._ends else 0) + len(text))
                         self._times.append(loop.time())
+                    elif not isinstance(item, str):
+                        self.beside.append((self._ends[-1] if self._ends else 0, item))
                     yield item
         finally:
             self.ended_at = loop.time()

@@ -158,6 +158,10 @@ class RecordedTurn:
         if stream is not None:
             await stream.aclose()
 
+    def drop(self) -> None:
+        """Be gone as a consumer is that raises over an event and closes nothing: the stream is only collected."""
+        self._stream = None
+
     async def interrupt(self, reason: str = "interrupted") -> bool:
         """Interrupt this turn."""
         began = self._loop.time()

@@ -7,6 +7,7 @@ The definitions are those of the design: *handed over* means handed over for the
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import Enum
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from actors.producer import GATHER, GATHER_CHARS
 from actors.record import OUTBOX_CAPACITY
 from actors.testing.history import HandedOver, Interrupted, Interrupting, IterationOver, Opened, Seen, TurnHistory
+from protocol.agent import read_agent_event
 from protocol.errors import BadEventError, FailureCode
-from protocol.events import read_event
+from protocol.events import ENGINE_TYPES, read_event
 from protocol.turn import TurnStatus
 
 if TYPE_CHECKING:
@@ -95,6 +97,55 @@ def order(turn: TurnHistory, settings: Settings, slack: float) -> Wrong:  # noqa
             if not place <= event["start"] < event["end"]:
                 yield f"a chunk of {event['start']}:{event['end']} after one that ended at {place}"
             place = event["end"]
+    yield from _events_stand_in_their_place(turn, events, settings)
+
+
+def _events_stand_in_their_place(turn: TurnHistory, events: list[dict[str, Any]], settings: Settings) -> Wrong:
+    """What is passed on of the agent's events comes whole, once, in the agent's order, and each in its place.
+
+    In its place: behind all chunks that a flush has made of the text before it, and before any of later text.
+    """
+    beside = getattr(turn.agent, "beside", None)
+    if beside is None:
+        return
+    due = [(at, event) for at, item in beside if (event := _passed_on(item, settings)) is not None]
+    count = chunks = end = 0
+    for event in events:
+        if event["type"] == "tts_ready_chunk":
+            chunks, end = chunks + 1, event["end"]
+        elif event["type"] not in ENGINE_TYPES:
+            if count == len(due):
+                yield f"{event['type']} {event['seq']} was passed on, and the agent's are {count}"
+                return
+            at, said = due[count]
+            count += 1
+            if {**said, **{name: event[name] for name in _IDS}} != event:
+                yield f"event {count} of the agent is {said} and was passed on as {event}"
+            if end > at:
+                yield f"{event['type']} {event['seq']} at {at} stands behind a chunk that ends at {end}"
+            made = next((made for fed, made in turn.witness.flushes if fed == at), None) if turn.witness else 0
+            if made is None:
+                yield f"{event['type']} {event['seq']} at {at}: what was before it was not flushed"
+            elif chunks < made:
+                yield f"{event['type']} {event['seq']} at {at} stands before {made - chunks} chunks of earlier text"
+    if turn.last is not None and _all_is_spoken(turn, turn.last) and _is_read(events) and count < len(due):
+        yield f"of {len(due)} events that the agent had for its client {len(due) - count} were lost"
+
+
+_IDS = ("turn_id", "connection_id", "session_id", "seq")
+_TOOLS = ("tool_call", "tool_result")
+_NEVER_PASSED_ON = {*ENGINE_TYPES, "stream_token"}
+
+
+def _passed_on(item: Any, settings: Settings) -> dict[str, Any] | None:
+    """Return what a client gets of something that an agent has yielded beside text; None: nothing."""
+    try:
+        event: dict[str, Any] = json.loads(read_agent_event(item).model_dump_json())
+    except ValueError:  # it is no event, or not JSON
+        return None
+    kind = event["type"]
+    passed = {"none": False, "tools": kind in _TOOLS, "all": kind not in _NEVER_PASSED_ON}
+    return event if passed[settings.forward_events] else None
 
 
 def _replays_are_the_same(turn: TurnHistory) -> Wrong:

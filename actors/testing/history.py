@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from protocol.speech import RemovedSpan, SpeechChunk
     from protocol.turn import ConversationTurn, TurnStatus
@@ -38,6 +38,10 @@ class Said(Protocol):
     @property
     def running(self) -> bool:
         """Whether its code runs, or waits to go on."""
+
+    @property
+    def beside(self) -> Sequence[tuple[int, Any]]:
+        """What was yielded beside text, each with the length of the text before it. Need not be there."""
 
 
 class Opened(NamedTuple):
@@ -140,6 +144,7 @@ class Witness:
         fed: the texts, as they came.
         chunks: what came out, in order.
         removed: what it said it had removed between the chunks.
+        flushes: for each flush, how many characters had been fed, and how many chunks had come out after it.
 
     """
 
@@ -148,10 +153,13 @@ class Witness:
         self.fed: list[str] = []
         self.chunks: list[SpeechChunk] = []
         self.removed: list[RemovedSpan] = []
+        self.flushes: list[tuple[int, int]] = []
+        self._length = 0
 
     def feed(self, text: str) -> list[SpeechChunk]:
         """Feed the pipeline."""
         self.fed.append(text)
+        self._length += len(text)
         chunks: list[SpeechChunk] = self._pipeline.feed(text)
         self.chunks.extend(chunks)
         return chunks
@@ -160,6 +168,7 @@ class Witness:
         """Flush the pipeline."""
         chunks: list[SpeechChunk] = self._pipeline.flush(final)
         self.chunks.extend(chunks)
+        self.flushes.append((self._length, len(self.chunks)))
         return chunks
 
     def take_removed(self) -> list[RemovedSpan]:

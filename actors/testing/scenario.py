@@ -88,6 +88,8 @@ class TurnPlan:
     """After how many events the client stops to ask for more, without leaving."""
     leaves_after: _Count | None = None
     """After how many events the client leaves."""
+    raises: bool = False
+    """Whether it leaves by raising over its last event; then it closes nothing."""
     back_in: _Seconds | None = None
     """How long it stays away; None: for good."""
     back_with: Literal["after_seq", "earlier", "start", "rest"] = "after_seq"
@@ -272,8 +274,10 @@ def _broken_off(end: Callable[[Random], list[Step]]) -> Callable[[Random, int], 
 def _with(items: tuple[Any, ...]) -> Callable[[Random, int], list[Step]]:
     def script(chance: Random, tokens: int) -> list[Step]:
         steps = _bursty(chance, tokens)
-        for _ in range(chance.randint(1, 4)):
-            steps.insert(chance.randint(0, len(steps)), yields(chance.choice(items)))
+        for number in range(chance.randint(1, 4)):
+            item = chance.choice(items)
+            at = chance.randint(0, len(steps))
+            steps.insert(at, yields({**item, "number": number} if isinstance(item, dict) else item))
         return steps
 
     return script
@@ -322,6 +326,12 @@ CLIENTS: dict[str, Callable[[Random], dict[str, Any]]] = {
     "slow": lambda c: {"pace": c.uniform(0.01, 1.0)},
     "stuck": lambda c: {"stuck_after": c.randint(0, 6)},
     "leaving": lambda c: {"leaves_after": c.randint(0, 6)},
+    "raising": lambda c: {
+        "raises": True,
+        "leaves_after": c.randint(1, 6),
+        "back_in": c.choice((None, 0.0, 0.3, 2.0)),
+        "back_with": c.choice(("after_seq", "rest")),
+    },
     "reconnecting": lambda c: {
         "leaves_after": c.randint(0, 8),
         "back_in": c.choice((0.0, 0.0, 0.3, 2.0)),
@@ -419,11 +429,17 @@ def _draw_settings(chance: Random) -> dict[str, Any]:
         "turn_retention_count": chance.choice((1, 3, 100)),
         "turn_queue_limit": chance.choice((0, 1, 10)),
         "forward_events": chance.choice(("none", "tools", "all")),
+        "turn_deadline_seconds": chance.choice((None, None, None, 5.0)),
     }
     return {name: value for name, value in drawn.items() if value != _SETTINGS.get(name)}
 
 
-_SETTINGS: dict[str, Any] = {"idle_flush_seconds": 2.0, "forward_events": "tools", "queue_maxsize": 100}
+_SETTINGS: dict[str, Any] = {
+    "idle_flush_seconds": 2.0,
+    "forward_events": "tools",
+    "queue_maxsize": 100,
+    "turn_deadline_seconds": None,
+}
 
 
 # Shrinking.
@@ -463,7 +479,17 @@ def _parts(items: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
 
 def _simpler_turns(turn: TurnPlan) -> Iterator[TurnPlan]:
     usual = TurnPlan()
-    for name in ("fault", "interrupt_at", "next_at", "leaves_after", "stuck_after", "attach_in", "pace", "plays"):
+    for name in (
+        "fault",
+        "interrupt_at",
+        "next_at",
+        "raises",
+        "leaves_after",
+        "stuck_after",
+        "attach_in",
+        "pace",
+        "plays",
+    ):
         if getattr(turn, name) != getattr(usual, name):
             yield replace(turn, **{name: getattr(usual, name)})
     if turn.agent != "fast":

@@ -367,7 +367,8 @@ class _Client:
         turn_id = f"{self._name}t{number}"
         agent = ScriptedAgent(expand(plan))
         harmed = self._loses_connection or (plan.fault is not None and plan.fault.harms)
-        faulty = harmed or AGENTS[plan.agent][1]
+        ends_any_turn = self._system.settings.turn_deadline_seconds is not None
+        faulty = harmed or ends_any_turn or AGENTS[plan.agent][1]
         self._faults.prepare(turn_id, self._name, plan)
         arguments = {"turn_id": turn_id, "on_busy": plan.on_busy, "session_id": "s"}
         attached = agent if plan.attach_in is None else None
@@ -428,7 +429,10 @@ class _Client:
         if plan.stuck_after is not None:
             await self._until_over(turn)
         elif plan.leaves_after is not None:
-            await turn.leave()
+            if plan.raises:
+                turn.drop()
+            else:
+                await turn.leave()
             if plan.back_in is None:
                 await self._until_over(turn)
             else:

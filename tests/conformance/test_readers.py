@@ -7,6 +7,7 @@ import gc
 import json
 import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -303,6 +304,19 @@ async def _break(stream: EventStream) -> None:
         break
 
 
+async def _raise(stream: EventStream) -> None:
+    with suppress(ZeroDivisionError):
+        async for _event in stream:
+            raise ZeroDivisionError
+
+
+async def _raise_in_the_block(stream: EventStream) -> None:
+    with suppress(ZeroDivisionError):
+        async with stream:
+            await _raise(stream)
+            raise ZeroDivisionError
+
+
 async def _ask_for_nothing(stream: EventStream) -> None:
     KEPT.append(stream)
 
@@ -310,7 +324,10 @@ async def _ask_for_nothing(stream: EventStream) -> None:
 KEPT: list[EventStream] = []
 
 
-@pytest.mark.parametrize("leave", [_close, _leave_the_block, _forget, _break, _ask_for_nothing])
+LEAVE = [_close, _leave_the_block, _forget, _break, _raise, _raise_in_the_block, _ask_for_nothing]
+
+
+@pytest.mark.parametrize("leave", LEAVE)
 @virtual
 async def test_a_turn_whose_reader_has_left_is_interrupted_after_its_grace(leave: Any) -> None:
     async with engine(reader_grace_seconds=10) as system:

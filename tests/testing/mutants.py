@@ -23,7 +23,7 @@ from actors.system import ConversationSystem
 from actors.testing.contract import Point
 from actors.turn import _EFFECTS, Turn
 from protocol.errors import FailureCode
-from protocol.mail import Flush, FlushAck, Retain
+from protocol.mail import Flush, FlushAck, Passed, Retain
 from protocol.speech import SpeechChunk
 from protocol.turn import TRANSITIONS, Effect, Failure, Input, Phase, Step, TurnStatus
 
@@ -134,6 +134,68 @@ def _anothers_event(patch: Patch) -> None:
 
     _event = TurnRecord._event
     patch.setattr(TurnRecord, "_event", event)
+
+
+def _no_flush_before_an_event(patch: Patch) -> None:
+    """An event of the agent goes on without the text before it."""
+
+    def offer(self: Producer, event: Any, passed: Any) -> Any:
+        return self._wait_for_room(passed) if passed is not None else _pass_on(self, event, passed)
+
+    _pass_on = Producer._pass_on
+    patch.setattr(Producer, "_pass_on", offer)
+
+
+def _event_past_the_chunker(patch: Patch) -> None:
+    """An event of the agent goes straight to the client: nothing has to be done about it."""
+
+    async def wait_for_room(self: Producer, mail: Any) -> None:
+        if type(mail) is Passed:
+            self.record.place(mail)
+        else:
+            await _wait_for_room(self, mail)
+
+    _wait_for_room = Producer._wait_for_room
+    patch.setattr(Producer, "_wait_for_room", wait_for_room)
+
+
+def _event_with_the_next_chunks(patch: Patch) -> None:
+    """An event of the agent waits in the Chunker until there is something to send anyway."""
+    waiting: dict[Chunker, list[Any]] = {}
+
+    def send(self: Chunker, items: Any) -> bool:
+        if len(items) == 1 and type(items[0]) is Passed:
+            waiting.setdefault(self, []).append(items[0])
+            return True
+        return _send(self, [*items, *waiting.pop(self, [])])
+
+    _send = Chunker._send
+    patch.setattr(Chunker, "_send", send)
+
+
+def _event_is_dropped_on_full(patch: Patch) -> None:
+    """An event of the agent for which the Emitter has no room is dropped: it is only by the way."""
+
+    def send(self: Chunker, items: Any) -> bool:
+        if len(items) == 1 and type(items[0]) is Passed and self._emitter.actor_inbox.depth:
+            return True
+        return _send(self, items)
+
+    _send = Chunker._send
+    patch.setattr(Chunker, "_send", send)
+
+
+def _event_comes_twice(patch: Patch) -> None:
+    """An event of the agent that had to wait for room is sent by the Producer and by the one who made room."""
+
+    async def wait_for_room(self: Producer, mail: Any) -> None:
+        waits = self._lane.depth >= self._lane.capacity
+        await _wait_for_room(self, mail)
+        if waits and type(mail) is Passed:
+            await _wait_for_room(self, mail)
+
+    _wait_for_room = Producer._wait_for_room
+    patch.setattr(Producer, "_wait_for_room", wait_for_room)
 
 
 # 2 No loss
@@ -430,35 +492,40 @@ MUTANTS: dict[str, Mutant] = {
     "chunks of one flush change places": Mutant(_chunks_out_of_order, Point.ORDER, 1),
     "an ack is lost": Mutant(_lost_ack, Point.ORDER, 1),
     "no stream_start when it was interrupted before": Mutant(_no_start, Point.ORDER, 5),
-    "a replay has a gap": Mutant(_replay_with_a_gap, Point.ORDER, 3),
+    "a replay has a gap": Mutant(_replay_with_a_gap, Point.ORDER, 4),
     "an event carries another turn's id": Mutant(_anothers_event, Point.ORDER, 1),
-    "the end comes before the flush": Mutant(_end_before_flush, Point.NO_LOSS, 1),
+    "an event goes before the text before it is flushed": Mutant(_no_flush_before_an_event, Point.ORDER, 2),
+    "an event goes past the Chunker": Mutant(_event_past_the_chunker, Point.ORDER, 1),
+    "an event waits for the next chunks": Mutant(_event_with_the_next_chunks, Point.ORDER, 2),
+    "an event is dropped when there is no room": Mutant(_event_is_dropped_on_full, Point.ORDER, 1),
+    "an event comes twice": Mutant(_event_comes_twice, Point.ORDER, 1),
+    "the end comes before the flush": Mutant(_end_before_flush, Point.NO_LOSS, 3),
     "a full mailbox drops": Mutant(_drop_on_full, Point.NO_LOSS, 1),
     "a slow client loses chunks": Mutant(_drop_for_a_slow_client, Point.NO_LOSS, 1),
-    "what had gathered is lost at the end": Mutant(_lost_text, Point.NO_LOSS, 3),
-    "what is longer than a slice is lost": Mutant(_a_slice_is_lost, Point.NO_LOSS, 3),
+    "what had gathered is lost at the end": Mutant(_lost_text, Point.NO_LOSS, 1),
+    "what is longer than a slice is lost": Mutant(_a_slice_is_lost, Point.NO_LOSS, 4),
     "the last flush is a partial one": Mutant(_final_flush_is_partial, Point.NO_LOSS, 1),
     "what was removed is not booked": Mutant(_removed_is_not_booked, Point.NO_LOSS, 1),
     "the ledger runs ahead": Mutant(_ledger_ahead, Point.NO_LOSS, 1),
     "a mailbox takes more than it may": Mutant(_mailbox_without_bounds, Point.BOUNDS, 1),
     "the outbox takes more than it may": Mutant(_outbox_without_bounds, Point.BOUNDS, 1),
-    "a turn's text has no limit": Mutant(_turn_without_limit, Point.BOUNDS, 1),
-    "a connection keeps every turn": Mutant(_history_without_limit, Point.BOUNDS, 2),
-    "a chunk comes after an interrupt": Mutant(_late_chunk, Point.INTERRUPTS, 4),
-    "an interrupt waits for the agent": Mutant(_waits_for_the_agent, Point.INTERRUPTS, 2),
+    "a turn's text has no limit": Mutant(_turn_without_limit, Point.BOUNDS, 13),
+    "a connection keeps every turn": Mutant(_history_without_limit, Point.BOUNDS, 1),
+    "a chunk comes after an interrupt": Mutant(_late_chunk, Point.INTERRUPTS, 6),
+    "an interrupt waits for the agent": Mutant(_waits_for_the_agent, Point.INTERRUPTS, 52),
     "an interrupt does not wait": Mutant(_leaves_the_agent, Point.INTERRUPTS, 2),
-    "what is abandoned has no name": Mutant(_abandoned_without_a_name, Point.INTERRUPTS, 2),
-    "a timer is left": Mutant(_leaked_timer, Point.CLEANUP, 9),
+    "what is abandoned has no name": Mutant(_abandoned_without_a_name, Point.INTERRUPTS, 52),
+    "a timer is left": Mutant(_leaked_timer, Point.CLEANUP, 10),
     "retention is not watched": Mutant(_retention_is_not_watched, Point.CLEANUP, 1),
     "a Turn stays": Mutant(_turn_stays, Point.CLEANUP, 1),
     "children stay": Mutant(_children_stay, Point.CLEANUP, 1),
-    "a task stays": Mutant(_task_stays, Point.CLEANUP, 2),
-    "a connection stays": Mutant(_connection_stays, Point.CLEANUP, 3),
-    "a failure spreads": Mutant(_failure_spreads, Point.ISOLATION, 22),
+    "a task stays": Mutant(_task_stays, Point.CLEANUP, 1),
+    "a connection stays": Mutant(_connection_stays, Point.CLEANUP, 1),
+    "a failure spreads": Mutant(_failure_spreads, Point.ISOLATION, 4),
     "no turn after a failed one": Mutant(_busy_for_ever, Point.ISOLATION, 2),
-    "a new Supervisor ends turns": Mutant(_supervisor_takes_its_turns_along, Point.ISOLATION, 6),
+    "a new Supervisor ends turns": Mutant(_supervisor_takes_its_turns_along, Point.ISOLATION, 7),
     "completed before the end was read": Mutant(_completed_too_early, Point.ONE_WAY, 1),
     "active again when it is read again": Mutant(_back_to_work, Point.ONE_WAY, 1),
-    "an ended turn is interrupted": Mutant(_interrupts_what_has_ended, Point.ONE_WAY, 2),
+    "an ended turn is interrupted": Mutant(_interrupts_what_has_ended, Point.ONE_WAY, 1),
     "an outcome is told twice": Mutant(_told_twice, Point.ONE_WAY, 1),
 }
