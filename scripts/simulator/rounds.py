@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from actors.testing.outcome import Figures, Outcome
 from actors.testing.scenario import Mix, Scenario, draw
-from actors.testing.simulation import Figures, Outcome, play, play_virtual, shrink
+from actors.testing.simulation import play, play_virtual, shrink
 
 __all__ = ["Find", "Plan", "Report", "be_quiet", "run", "summary"]
 

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from actors.testing.simulation import Outcome
+from actors.testing.outcome import Outcome
 from simulator.rounds import Find, Report, summary
 
 __all__ = ["Progress", "show_find", "show_report"]

@@ -11,8 +11,9 @@ import pytest
 
 from actors.testing.checker import ContractChecker
 from actors.testing.history import HandedOver, Interrupted, Opened, TurnHistory
+from actors.testing.outcome import Outcome
 from actors.testing.scenario import AGENTS, CLIENTS, FAULTS, ConnectionPlan, Fault, Scenario, TurnPlan
-from actors.testing.simulation import Outcome, play_virtual
+from actors.testing.simulation import play_virtual
 
 PRESSED = TurnPlan(agent="bursty", seed=3, tokens=30, pace=0.1, attach_in=0.2, plays=True)
 """A turn in which every actor gets mail: a slow client, an agent that comes late and pauses, small mailboxes."""
